@@ -1,0 +1,78 @@
+"""What every verb is given: the command line, the log, and where state lives."""
+
+import posix as os
+
+from pyruntime.cli.grammar import Invocation
+from pyruntime.errors import Error, UsageError
+from pyruntime.report.log import Log
+from pyruntime.state.ids import check_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.cli.grammar import Options
+    from pyruntime.state.store import Container
+
+_WHEN = {"auto": None, "": None, "true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
+_MANAGERS = ("cgroupfs", "systemd", "disabled")
+
+
+class Context:
+    """One command: its options and arguments, its log, its state root."""
+
+    def __init__(self, asked: Invocation, log: Log) -> None:
+        self.globals: Options = asked.globals
+        self.options: Options = asked.options
+        self.arguments = asked.arguments
+        self.log = log
+
+    @property
+    def root(self) -> str:
+        """The state root as an absolute path."""
+        from pyruntime.state import roots
+
+        given = self.globals.text("root")
+        if given:
+            return roots.check_root(given)
+        from pyruntime.host.userns import in_user_namespace
+
+        euid = os.geteuid()
+        return roots.default_root(os.environ, euid, euid == 0 and in_user_namespace())
+
+    @property
+    def id(self) -> str:
+        """The container id, checked. Raises UsageError."""
+        return check_id(self.arguments[0])
+
+    @property
+    def rootless(self) -> "bool | None":
+        """--rootless: True, False, or None to find out. Raises UsageError."""
+        word = (self.globals.text("rootless") or "auto").lower()
+        if word not in _WHEN:
+            raise UsageError(f"--rootless {word}: expected true, false or auto")
+        return _WHEN[word]
+
+    @property
+    def cgroup_manager(self) -> str:
+        """`cgroupfs` or `disabled`. Raises Error for systemd, which is not there yet, and for anything else."""
+        manager = self.globals.text("cgroup-manager") or "cgroupfs"
+        if manager not in _MANAGERS:
+            raise UsageError(f"--cgroup-manager {manager}: expected {', '.join(_MANAGERS)}")
+        if self.globals.flag("systemd-cgroup") or manager == "systemd":
+            raise Error(
+                "--systemd-cgroup: the systemd cgroup driver is not supported yet; "
+                "let the engine use its cgroupfs driver (native.cgroupdriver=cgroupfs, SystemdCgroup = false)"
+            )
+        return manager
+
+    def load(self, lock: bool = False) -> "Container":
+        """The container named by the first argument. Raises StateError."""
+        from pyruntime.state.store import load
+
+        return load(self.root, self.id, lock)
+
+
+def write_out(text: str) -> None:
+    """Print to stdout, all of it. Raises OSError."""
+    data = text.encode("utf-8", "surrogateescape")
+    while data:
+        data = data[os.write(1, data) :]

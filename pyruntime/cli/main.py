@@ -1,0 +1,104 @@
+"""From argv to an exit status: parse, open the log, hand over to the verb's module."""
+
+import posix as os
+import sys
+
+from pyruntime.cli.context import Context
+from pyruntime.cli.grammar import CommandLineError, Invocation, parse
+from pyruntime.errors import Error, explain_oserror
+from pyruntime.report.log import Log
+
+_STARTERS = ("create", "run", "exec", "restore")
+_MODULES = {"exec": "exec_", "list": "list_"}
+
+
+def main(argv: "list[str]") -> int:
+    """Carry out one command line; returns the exit status. Never raises for what a user can do."""
+    try:
+        asked = parse(argv)
+    except CommandLineError as error:
+        return _usage(argv[0], error)
+    if asked.verb is None or asked.help:
+        return _tell(argv[0], asked)
+    return _carry_out(asked)
+
+
+def _carry_out(asked: Invocation) -> int:
+    assert asked.verb is not None
+    log = None
+    try:
+        if asked.verb in _STARTERS:
+            from pyruntime.host.descriptors import close_leaked
+
+            close_leaked(asked.options.number("preserve-fds") or 0)
+        log = _log(asked)
+        context = Context(asked, log)
+        status = _verb(asked.verb)(context)
+        log.settle()
+        return status
+    except KeyboardInterrupt:
+        return 130
+    except Error as error:
+        return _failed(log, asked.verb, error.text, error.code)
+    except OSError as error:
+        return _failed(log, asked.verb, explain_oserror(error), None)
+    except (RecursionError, MemoryError) as error:
+        return _failed(log, asked.verb, f"out of {'stack' if isinstance(error, RecursionError) else 'memory'}", None)
+
+
+def _verb(name: str) -> "type[None] | object":
+    module = f"pyruntime.cli.verbs.{_MODULES.get(name, name)}"
+    __import__(module)
+    return sys.modules[module].run
+
+
+def _log(asked: Invocation) -> Log:
+    globals_ = asked.globals
+    level = "debug" if globals_.flag("debug") else globals_.text("log-level") or "warning"
+    return Log(globals_.text("log"), globals_.text("log-format") or "text", level)
+
+
+def _failed(log: "Log | None", verb: str, text: str, code: "int | None") -> int:
+    """Tell the error once and give the exit status: the error's own, else 255 for exec and 1 for the rest."""
+    prefix = "exec failed: " if verb == "exec" else ""
+    (log or Log()).error(prefix + text)
+    return code if code is not None else 255 if verb == "exec" else 1
+
+
+def _tell(prog: str, asked: Invocation) -> int:
+    """Help and version, on stdout."""
+    if asked.globals.flag("version"):
+        from pyruntime.cli.version import text
+
+        return _print(text(_base(prog)))
+    from pyruntime.cli.help import app_help, verb_help
+
+    if asked.verb is None:
+        return _print(app_help(_base(prog)))
+    _print(verb_help(_base(prog), asked.verb))
+    # Podman takes a `checkpoint --help` that exits with 0 for the promise that checkpointing works.
+    return 1 if asked.verb in ("checkpoint", "restore") else 0
+
+
+def _usage(prog: str, error: CommandLineError) -> int:
+    from pyruntime.cli.help import app_help, verb_help
+
+    known = error.verb is not None
+    _print("Incorrect Usage.\n\n" + (verb_help(_base(prog), error.verb or "") if known else app_help(_base(prog))))
+    try:
+        log = _log(Invocation(error.globals, None, error.globals, [], False))
+    except Error:
+        log = Log()
+    log.error(error.text)
+    return error.code or 1
+
+
+def _base(prog: str) -> str:
+    return prog.rpartition("/")[2]
+
+
+def _print(text: str) -> int:
+    data = text.encode("utf-8", "surrogateescape")
+    while data:
+        data = data[os.write(1, data) :]
+    return 0

@@ -1,0 +1,132 @@
+"""`create` and what `run` shares with it: from a command line to a walked plan."""
+
+import _signal
+import posix as os
+
+from pyruntime.cli.context import Context
+from pyruntime.config.load import load_config
+from pyruntime.config.spec import Config
+from pyruntime.config.unsupported import refuse_unsupported
+from pyruntime.config.validate import validate
+from pyruntime.engine.select import detect
+from pyruntime.errors import Error, explain_oserror
+from pyruntime.host import facts as host
+from pyruntime.host.descriptors import listen_fds
+from pyruntime.kernel.paths import O_PATH, open_in_root
+from pyruntime.pathtext import absolute
+from pyruntime.plan import identity, life
+from pyruntime.plan.request import Request
+from pyruntime.plan.rootfs import root_path
+from pyruntime.walk.walker import Walker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+def run(context: Context) -> int:
+    """create ID."""
+    config, request = prepare(context)
+    if config.process is not None and config.process.terminal and not request.console_socket:
+        raise Error(
+            "process.terminal: cannot allocate tty if runc will detach without setting console socket; "
+            "give --console-socket, set process.terminal to false, or use run"
+        )
+    refuse_console_socket(config, request)
+    start(context, config, request)
+    return 0
+
+
+def prepare(context: Context) -> "tuple[Config, Request]":
+    """Read and check the configuration, and what the command line adds to it. Raises Error before anything is made."""
+    options = context.options
+    request = Request(context.id, context.root, absolute(options.text("bundle") or "."))
+    request.pid_file = _absolute(options.text("pid-file"))
+    request.console_socket = _absolute(options.text("console-socket"))
+    request.pidfd_socket = _absolute(options.text("pidfd-socket"))
+    request.pivot = not options.flag("no-pivot")
+    request.keyring = not options.flag("no-new-keyring")
+    request.listen_fds = listen_fds()
+    request.preserve_fds = options.number("preserve-fds") or 0
+    request.cgroups = context.cgroup_manager != "disabled"
+    config_file = _absolute(options.text("config")) or f"{request.bundle}/config.json"
+    _enter_bundle(request.bundle)
+    config = load_config(config_file)
+    validate(config)
+    refuse_unsupported(config)
+    return config, request
+
+
+def _absolute(path: "str | None") -> str:
+    return absolute(path) if path else ""
+
+
+def _enter_bundle(bundle: str) -> None:
+    """Relative paths of the config start at the bundle, and hooks run there."""
+    try:
+        os.chdir(bundle)
+    except OSError as error:
+        raise Error(f"--bundle {explain_oserror(error)}") from None
+
+
+def refuse_console_socket(config: Config, request: Request) -> None:
+    """A console socket without a terminal is a mistake of the caller."""
+    if request.console_socket and not (config.process and config.process.terminal):
+        raise Error(
+            "--console-socket: cannot use console socket if runc will not detach or allocate tty; "
+            "set process.terminal to true or leave the socket out"
+        )
+
+
+def gather(context: Context, config: Config, request: Request) -> host.Facts:
+    """The facts for this container: ids, cgroup tree, and whether the program is a Wasm module."""
+    facts = host.gather(request.cgroups, context.rootless)
+    path = life.cgroup_path(config, request, facts)
+    if path:
+        host.add_controllers(facts, path)
+    rootfs = root_path(config, request.bundle)
+    root_fd = open_rootfs(rootfs)
+    try:
+        facts.module = detect(config, lambda name: open_in_root(root_fd, name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY))
+    finally:
+        os.close(root_fd)
+    return facts
+
+
+def open_rootfs(rootfs: str) -> int:
+    """The rootfs as a directory that is no link, checked before anything is made. Raises Error."""
+    try:
+        fd = os.open(rootfs, O_PATH | os.O_DIRECTORY)
+    except OSError as error:
+        raise Error(
+            f"root.path: invalid rootfs: {explain_oserror(error)}; it is looked for relative to the bundle"
+        ) from None
+    real = os.readlink(f"/proc/self/fd/{fd}")
+    if real != rootfs:
+        os.close(fd)
+        raise Error(f"root.path: invalid rootfs: {rootfs} is not an absolute path, or a symlink (it leads to {real})")
+    return fd
+
+
+def start(context: Context, config: Config, request: Request) -> Walker:
+    """Plan and walk. Raises Error; by then what was made is undone."""
+    for text in identity.warnings(config.process) if config.process else ():
+        context.log.warning(text)
+    walker = Walker(life.create(config, request, gather(context, config, request)))
+    interruptible()
+    walker.walk()
+    return walker
+
+
+class Interrupted(Error):
+    """A signal asked the command to stop while it was setting a container up."""
+
+
+def interruptible() -> None:
+    """Let SIGTERM, SIGHUP and SIGINT undo a half-made container instead of leaving it behind."""
+    for number in (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT):
+        _signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: "FrameType | None") -> None:
+    raise Interrupted(f"interrupted by signal {number} during set-up", 128 + number)

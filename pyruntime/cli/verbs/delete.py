@@ -1,0 +1,72 @@
+"""`delete`: take a container away: its processes, its cgroup, its state, then the poststop hooks."""
+
+import _signal
+import select
+
+from pyruntime.cgroup import kill, members
+from pyruntime.cli.context import Context
+from pyruntime.errors import Error, StateError
+from pyruntime.state import life, store
+from pyruntime.state.store import Container
+
+_PATIENCE = 10_000  # milliseconds for a killed process to vanish
+
+
+def run(context: Context) -> int:
+    """delete [--force] ID."""
+    force = context.options.flag("force")
+    if context.options.flag("regex"):
+        from pyruntime.cli.matching import each
+
+        return each(context, lambda container: delete(context, container, force), lock=True)
+    try:
+        container = context.load(lock=True)
+    except StateError as error:
+        if not force:
+            raise
+        return _force_remains(context, error)
+    delete(context, container, force)
+    return 0
+
+
+def delete(context: Context, container: Container, force: bool) -> None:
+    """Destroy a stopped or merely created container; with `force` any. Raises StateError, Error."""
+    status = life.status(container)
+    if status not in ("stopped", "created") and not force:
+        raise StateError(f"cannot delete container {container.id} that is not stopped: {status}; stop it, or: delete --force")
+    destroy(container, kill_all=force or not container.own.get("privatePid"))
+    if "poststop" in container.own:
+        from pyruntime.cli.hooks import poststop
+
+        poststop(context, container)
+
+
+def destroy(container: Container, kill_all: bool) -> None:
+    """Kill what still runs, then remove cgroup and state; works from any prefix of a create. Raises Error."""
+    pidfd = life.open_init(container)
+    if pidfd is not None:
+        life.signal(pidfd, _signal.SIGKILL)
+    cgroup = container.cgroup
+    if cgroup and kill_all:
+        kill.kill(cgroup)
+    if pidfd is not None:
+        _wait_gone(container, pidfd)
+    if cgroup:
+        members.remove(cgroup)
+    container.remove()
+
+
+def _wait_gone(container: Container, pidfd: int) -> None:
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    if not poller.poll(_PATIENCE):
+        raise Error(f"container still running: init {container.pid} of {container.id} did not die of SIGKILL in {_PATIENCE // 1000} s")
+
+
+def _force_remains(context: Context, error: StateError) -> int:
+    """--force of what can't be loaded: nothing there is fine, a half-made or unreadable container is cleared."""
+    if "does not exist" in error.text:
+        return 0
+    from pyruntime.cli.remains import clear
+
+    return clear(context.root, context.id, error)

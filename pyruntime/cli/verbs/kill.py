@@ -1,0 +1,50 @@
+"""`kill`: a signal to a container's init, or to all of it."""
+
+import _signal
+
+from pyruntime.cli.context import Context
+from pyruntime.errors import StateError, UsageError
+from pyruntime.state import life
+from pyruntime.state.store import Container
+
+
+def run(context: Context) -> int:
+    """kill [--all] ID [SIGNAL]."""
+    number = parse_signal(context.arguments[1] if len(context.arguments) > 1 else "SIGTERM")
+    everyone = context.options.flag("all")
+    if context.options.flag("regex"):
+        from pyruntime.cli.matching import each
+
+        return each(context, lambda container: send(container, number, everyone))
+    send(context.load(), number, everyone)
+    return 0
+
+
+def parse_signal(word: str) -> int:
+    """A signal's number from its number or its name, with or without SIG, in any case. Raises UsageError."""
+    if word.isascii() and word.isdigit():
+        number = int(word)
+    else:
+        name = word.upper()
+        number = getattr(_signal, name if name.startswith("SIG") else f"SIG{name}", 0)
+        number = number if isinstance(number, int) else 0
+    if not 0 < number < _signal.NSIG:
+        raise UsageError(f'unknown signal "{word}"; give a number from 1 to {_signal.NSIG - 1} or a name such as KILL')
+    return number
+
+
+def send(container: Container, number: int, everyone: bool) -> None:
+    """Signal init; SIGKILL without a private pid namespace, or --all, reaches every process of the cgroup."""
+    pidfd = life.open_init(container)
+    if pidfd is None and not everyone:
+        raise StateError(f"container not running: {container.id} is {life.status(container)}")
+    if container.cgroup and (everyone or (number == _signal.SIGKILL and not container.own.get("privatePid"))):
+        from pyruntime.cgroup import kill
+
+        if number == _signal.SIGKILL:
+            kill.kill(container.cgroup)
+        else:
+            kill.signal_all(container.cgroup, number)
+        return
+    if pidfd is not None and not life.signal(pidfd, number) and not everyone:
+        raise StateError(f"container not running: {container.id} has just ended (no such process)")

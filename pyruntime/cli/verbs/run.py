@@ -1,0 +1,37 @@
+"""`run`: create and start in one, then wait, forward signals, delete."""
+
+from pyruntime.cli.context import Context
+from pyruntime.cli.verbs import create
+from pyruntime.cli.verbs.delete import delete
+from pyruntime.errors import Error
+from pyruntime.kernel.process import set_child_subreaper
+from pyruntime.steps.record import container_of
+
+
+def run(context: Context) -> int:
+    """run [--detach] ID."""
+    config, request = create.prepare(context)
+    detach = context.options.flag("detach")
+    terminal = bool(config.process and config.process.terminal)
+    if detach and terminal and not request.console_socket:
+        raise Error(
+            "process.terminal: cannot allocate tty if runc will detach without setting console socket; "
+            "give --console-socket, set process.terminal to false, or leave --detach out"
+        )
+    if request.console_socket and not (detach and terminal):
+        raise Error("--console-socket: cannot use console socket if runc will not detach or allocate tty")
+    request.barrier = False
+    request.foreground = not detach
+    if not detach and not context.options.flag("no-subreaper"):
+        set_child_subreaper()
+    walker = create.start(context, config, request)
+    container = container_of(walker)
+    if detach:
+        return 0
+    from pyruntime.walk.foreground import attend
+
+    context.log.settle()
+    status = attend(walker)
+    if not context.options.flag("keep"):
+        delete(context, container, force=True)
+    return status

@@ -1,0 +1,42 @@
+"""`start`: release a created container's program."""
+
+import posix as os
+
+from pyruntime.cli.context import Context
+from pyruntime.errors import StateError
+from pyruntime.state import life
+from pyruntime.state.store import FIFO, Container
+
+_REFUSALS = {
+    "running": "cannot start an already running container",
+    "stopped": "cannot start a container that has stopped",
+    "paused": "cannot start a container in the paused state",
+    "creating": "cannot start a container that is still being created",
+}
+
+
+def run(context: Context) -> int:
+    """start ID."""
+    container = context.load(lock=True)
+    status = life.status(container)
+    if status != "created":
+        raise StateError(f"{_REFUSALS[status]}: {container.id}")
+    release(container)
+    if "poststart" in container.own:
+        from pyruntime.cli.hooks import poststart
+
+        poststart(container)
+    return 0
+
+
+def release(container: Container) -> None:
+    """Write to the barrier, whose other end init holds open, and take it away: the container is running now."""
+    try:
+        fd = os.open(FIFO, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=container.dir_fd)
+    except OSError:  # ENXIO: nobody reads, so init has just died
+        raise StateError(f"cannot start a container that has stopped: {container.id}") from None
+    try:
+        os.write(fd, b"0")
+    finally:
+        os.close(fd)
+    os.unlink(FIFO, dir_fd=container.dir_fd)

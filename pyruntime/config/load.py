@@ -1,0 +1,44 @@
+"""Reading the documents a command names. Checks of single values happen here, those between values in `validate`."""
+
+import posix as os
+
+from pyruntime.config.jsontext import load, parse
+from pyruntime.config.process import Process
+from pyruntime.config.resources import Resources
+from pyruntime.config.spec import Config
+from pyruntime.errors import ConfigError, explain_oserror
+
+
+def load_config(path: str = "config.json") -> Config:
+    """Read a bundle's configuration. Raises ConfigError, whose text for a missing one callers know."""
+    try:
+        data = load(path, path)
+    except FileNotFoundError as error:
+        folder, _, name = path.rpartition("/")
+        missing = f"JSON specification file {name} not found in {folder or os.getcwd()}"
+        raise ConfigError("", f"{missing}: make one: pyruntime spec, or name the bundle: -b DIR") from error
+    return read_config(data, path)
+
+
+def read_config(data: bytes, what: str = "config.json") -> Config:
+    """The record of a configuration's text. Raises ConfigError."""
+    value = parse(data, what)
+    if value is None:
+        raise ConfigError(what, "config cannot be null")
+    if not isinstance(value, dict):
+        raise ConfigError(what, "expected a JSON object")
+    return Config.read(value, "")
+
+
+def load_process(path: str) -> Process:
+    """Read the process object of `exec --process FILE`. Raises ConfigError."""
+    try:
+        data = load(path, path)
+    except FileNotFoundError as error:
+        raise ConfigError("process file", explain_oserror(error)) from error
+    return Process.read(parse(data, path), "process")
+
+
+def load_resources(data: bytes, what: str = "resources") -> Resources:
+    """The record of the resources object that `update --resources` was given as text. Raises ConfigError."""
+    return Resources.read(parse(data, what), "resources")

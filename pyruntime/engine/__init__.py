@@ -1,0 +1,14 @@
+"""Running a WebAssembly module in the container's init process, where a native program would be execve'd.
+
+    select.py     does this container hold a module, and which engine was asked for?
+    engines.py    the engines in the order they are tried; loads the module into the first that can run
+    base.py       what an engine is; how a loaded module is run and what its exit status means
+    find.py       where engine packages are looked for, and whose they may be
+    signals.py    ends the process on SIGTERM although the guest never returns to Python
+    faults.py     keeps the signals by which an engine notices traps
+    wasmtime.py   wasmtime, through its C library (binding.py, cdata.py)
+    wasmer.py     wasmer, on CPython 3.10 only
+
+Everything that opens a file or imports a module happens while the module is prepared, on the host's side of the root
+change. `run` only calls what is in memory already.
+"""

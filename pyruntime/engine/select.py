@@ -1,0 +1,218 @@
+"""Does this container hold a Wasm module, and who is to run it? Annotations first, then the program's first bytes.
+
+| annotation                       | value               | means                                             |
+|----------------------------------|---------------------|---------------------------------------------------|
+| `run.oci.handler`                | `wasm`, an engine   | a module, by that engine; anything else is refused |
+|                                  | `wasm-smart`        | a module if the name ends so or the content is one |
+| `module.wasm.image/variant`      | `compat`            | as `wasm`                                         |
+|                                  | `compat-smart`      | as `wasm-smart`                                   |
+| none of them                     |                     | a module if the content is one                    |
+
+The pause container of a pod gets the pod's annotations too and is never a module. Nothing is opened here but through
+the function that is passed in.
+"""
+
+import posix as os
+
+from pyruntime.errors import ConfigError, Error, Unsupported, explain_oserror
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyruntime.config.spec import Config
+
+ENGINES = ("wasmtime", "wasmer")
+HANDLER, VARIANT = "run.oci.handler", "module.wasm.image/variant"
+_SANDBOX_MARKS = ("io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType")
+_SUFFIXES = (".wasm", ".wat")
+_PROGRAM = "process.args[0]"
+
+HEAD = 4096  # bytes that kind_of needs to see
+LARGEST = 256 << 20  # bytes of a module; the largest in common use, a chip design suite, has 69 MiB
+_S_IFMT, _S_IFREG = 0o170000, 0o100000
+
+
+class Selection:
+    """A module to run: its bytes, its path in the container, the engine asked for ("" for any), and what asked."""
+
+    __slots__ = ("because", "engine", "path", "wasm")
+
+    def __init__(self, engine: str, path: str, wasm: bytes, because: str) -> None:
+        self.engine = engine
+        self.path = path
+        self.wasm = wasm
+        self.because = because
+
+
+class Choice:
+    """What the annotations say: `native`, `wasm` or `content` (the bytes decide); `because` is their config path."""
+
+    __slots__ = ("because", "engine", "verdict")
+
+    def __init__(self, verdict: str, engine: str = "", because: str = _PROGRAM) -> None:
+        self.verdict = verdict
+        self.engine = engine
+        self.because = because
+
+
+def choose(annotations: "dict[str, str]", program: str) -> Choice:
+    """Judge by annotations and the program's name alone. Raises Unsupported for a handler that is not there."""
+    if any(annotations.get(mark) == "sandbox" for mark in _SANDBOX_MARKS):
+        return Choice("native")
+    handler = annotations.get(HANDLER, "")
+    if handler:
+        return _by_handler(handler, program)
+    variant = annotations.get(VARIANT, "")
+    if variant in ("compat", "compat-smart"):
+        return _by_name(variant, "", program, f'annotations["{VARIANT}"]')
+    return Choice("content")
+
+
+def _by_handler(handler: str, program: str) -> Choice:
+    because = f'annotations["{HANDLER}"]'
+    engine = handler.removesuffix("-smart")
+    if engine != "wasm" and engine not in ENGINES:
+        known = ", ".join(("wasm", "wasm-smart", *ENGINES))
+        raise Unsupported(because, f'no handler "{handler}"; use one of {known}, or remove the annotation')
+    return _by_name(handler, "" if engine == "wasm" else engine, program, because)
+
+
+def _by_name(value: str, engine: str, program: str, because: str) -> Choice:
+    if value.endswith("-smart") and not program.endswith(_SUFFIXES):
+        return Choice("content", engine, because)
+    return Choice("wasm", engine, because)
+
+
+def kind_of(data: bytes) -> str:
+    """Name a program by its first HEAD bytes: elf, script, wasm-module, wasm-component, wat or other.
+
+    The preamble of a binary is `\\0asm`, a 16-bit version and a 16-bit layer: 0 is a module, 1 a component.
+    """
+    if data.startswith(b"\0asm"):
+        return "wasm-component" if data[6:8] == b"\1\0" else "wasm-module"
+    if data.startswith(b"\x7fELF"):
+        return "elf"
+    if data.startswith(b"#!"):
+        return "script"
+    return _text_kind(data)
+
+
+def _text_kind(data: bytes) -> str:
+    text = _after_comments(data)
+    if not text.startswith(b"("):
+        return "other"
+    word = text[1:].lstrip().split(None, 1)[:1]
+    name = word[0].partition(b"(")[0].rstrip(b")") if word else b""
+    return {b"module": "wat", b"component": "wasm-component"}.get(name, "other")
+
+
+def _after_comments(data: bytes) -> bytes:
+    """Drop white space, `;; line` and `(; block ;)` comments from the start of WAT text."""
+    while True:
+        data = data.lstrip()
+        end = b"\n" if data.startswith(b";;") else b";)" if data.startswith(b"(;") else b""
+        if not end:
+            return data
+        data = data.partition(end)[2]
+
+
+def candidates(program: str, env: "list[str]", cwd: str) -> "list[str]":
+    """The absolute paths a program may lie at: as execvp(3) looks in PATH; a module also in the working directory."""
+    if "/" in program:
+        return [program if program.startswith("/") else f"{cwd}/{program}"]
+    path = next((entry[5:] for entry in reversed(env) if entry.startswith("PATH=")), "")
+    directories = [directory or cwd for directory in path.split(":")] if path else []
+    if program.endswith(_SUFFIXES):
+        directories.append(cwd)
+    return [f"{directory.rstrip('/')}/{program}" for directory in directories]
+
+
+def detect(config: "Config", open_program: "Callable[[str], int]") -> "Selection | None":
+    """The module this container runs, or None for a native program.
+
+    `open_program` opens a path inside the container's root for reading, without blocking, and returns a descriptor;
+    an OSError from it means that there is no such file. Raises ConfigError, Unsupported.
+    """
+    process = config.process
+    if process is None or not process.args:
+        return None
+    choice = choose(config.annotations, process.args[0])
+    if choice.verdict == "native":
+        return None
+    found = _open_first(candidates(process.args[0], process.env, process.cwd), open_program)
+    if found is None:
+        _refuse_absent(choice, process.args[0])
+        return None
+    path, fd = found
+    try:
+        wasm = _module(choice, path, fd)
+    finally:
+        os.close(fd)
+    if wasm is None:
+        return None
+    _check_text("process.args", process.args)
+    _check_text("process.env", process.env)
+    return Selection(choice.engine, path, wasm, choice.because)
+
+
+def _open_first(paths: "list[str]", open_program: "Callable[[str], int]") -> "tuple[str, int] | None":
+    for path in paths:
+        try:
+            fd = open_program(path)
+        except OSError:
+            continue  # as a shell does; whoever executes the program words the error
+        if os.fstat(fd).st_mode & _S_IFMT == _S_IFREG:
+            return path, fd
+        os.close(fd)
+    return None
+
+
+def _refuse_absent(choice: Choice, program: str) -> None:
+    """Leave a missing program to execve, whose errors callers know, unless it was to be a module."""
+    if choice.verdict == "wasm":
+        why = "no such file or directory" if "/" in program else "executable file not found in $PATH"
+        raise Error(f'exec: "{program}": {why}: no such module in root.path [{_PROGRAM}]')
+
+
+def _module(choice: Choice, path: str, fd: int) -> "bytes | None":
+    """The file's content if it is to be run as a module."""
+    kind = kind_of(_read(fd, HEAD, path))
+    if kind == "wasm-component":
+        raise Unsupported(_PROGRAM, f"{path} is a WebAssembly component; only modules run (WASI preview 1), build one")
+    if kind in ("wasm-module", "wat"):
+        return _content(path, fd)
+    if choice.verdict == "wasm":
+        found = {"elf": "a native program", "script": "a script"}.get(kind, "neither WebAssembly binary nor text")
+        advice = "remove the annotation or use its -smart form, which lets native programs through"
+        raise ConfigError(_PROGRAM, f"{path} is {found}, but {choice.because} asks for a Wasm module; {advice}")
+    return None
+
+
+def _content(path: str, fd: int) -> bytes:
+    size = os.fstat(fd).st_size
+    if size > LARGEST:
+        raise ConfigError(_PROGRAM, f"{path} has {size} bytes, a module may have {LARGEST}")
+    return _read(fd, size, path)
+
+
+def _read(fd: int, size: int, path: str) -> bytes:
+    """The first `size` bytes, fewer where the file ends before."""
+    parts: "list[bytes]" = []
+    left, offset = size, 0
+    try:
+        while left > 0 and (part := os.pread(fd, left, offset)):
+            parts.append(part)
+            left -= len(part)
+            offset += len(part)
+    except OSError as error:
+        raise ConfigError(_PROGRAM, f"{path}: {explain_oserror(error)}") from None
+    return b"".join(parts)
+
+
+def _check_text(path: str, texts: "list[str]") -> None:
+    for index, text in enumerate(texts):
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ConfigError(f"{path}[{index}]", "is not UTF-8, and WASI hands nothing else to a module") from None

@@ -1,0 +1,71 @@
+"""What can go wrong, told in one line.
+
+    Error                 any refusal: the text is for the user, whole and final
+     ├─ UsageError        the command line is wrong; help is printed before it
+     ├─ ConfigError       config.json (or a process file) is wrong; carries the JSON path
+     ├─ StateError        the container is not in the state the verb needs, or does not exist
+     ├─ Unsupported       asked for something pyruntime does not have (yet); names it
+     └─ StepError         a step of a plan failed; names the step and the config line that asked for it
+
+An Error's text is one line: the config path, what was found, what was expected, the errno's text, what to do.
+Texts that engines match (docs/reference/errors.md) begin the line. An OSError never reaches the user bare:
+`explain_oserror` words it.
+"""
+
+import posix as os
+
+
+class Error(Exception):
+    """A refusal or failure whose text may be shown as it is. `code` is the exit status it leads to, None for the verb's."""
+
+    def __init__(self, text: str, code: int | None = None) -> None:
+        super().__init__(text)
+        self.text = text
+        self.code = code
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class UsageError(Error):
+    """The command line is wrong."""
+
+
+class ConfigError(Error):
+    """The value at `path` of config.json is wrong: `path: problem`."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}" if path else problem)
+        self.path = path
+
+
+class StateError(Error):
+    """The container is in the wrong state for this verb, or does not exist."""
+
+
+class Unsupported(Error):
+    """Something the spec or a caller may ask for that pyruntime does not have; `path` says where it was asked."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path}: {what}")
+        self.path = path
+
+
+class StepError(Error):
+    """A step failed. The text holds the step's own words, its number and what asked for it."""
+
+
+def explain_oserror(error: OSError) -> str:
+    """Say an OSError in the kernel's words: `[subject: ]No such file or directory`, lower-cased as Go and runc do."""
+    text = os.strerror(error.errno).lower() if error.errno else str(error)
+    subject = error.filename
+    if isinstance(subject, bytes):
+        subject = subject.decode("utf-8", "backslashreplace")
+    return f"{subject}: {text}" if subject not in (None, "") else text
+
+
+def one_line(text: str) -> str:
+    """Escape what would break a log line or drive a terminal: control characters and lone surrogates."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

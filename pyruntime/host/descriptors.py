@@ -1,0 +1,35 @@
+"""The descriptors a caller left open: those it asked to pass on are kept, the rest are closed before anything else."""
+
+import fcntl
+import posix as os
+
+from pyruntime.errors import Error
+from pyruntime.kernel.process import close_above, close_range
+
+
+def listen_fds() -> int:
+    """How many sockets a service manager passed to us (sd_listen_fds(3)); 0 unless they are meant for this pid."""
+    try:
+        if int(os.environ.get(b"LISTEN_PID", b"")) == os.getpid():
+            return max(0, int(os.environ.get(b"LISTEN_FDS", b"0")))
+    except ValueError:
+        pass
+    return 0
+
+
+def close_leaked(preserve: int) -> None:
+    """Close every descriptor above stderr but those to pass on, and mark these close-on-exec until the last moment.
+
+    Raises Error that names the first one of --preserve-fds that is not open.
+    """
+    if preserve < 0:
+        raise Error(f"--preserve-fds {preserve}: expected a number of descriptors, 0 or more")
+    last = 2 + listen_fds() + preserve
+    for fd in range(last - preserve + 1, last + 1):
+        try:
+            fcntl.fcntl(fd, fcntl.F_GETFD)
+        except OSError:
+            raise Error(f"--preserve-fds {preserve}: descriptor {fd} is not open") from None
+    if last > 2:
+        close_range(3, last, mark_only=True)
+    close_above(last)

@@ -1,0 +1,48 @@
+"""What the machine offers, read once before planning. Facts may be stale when a step acts; the step checks again."""
+
+import posix as os
+
+from pyruntime.cgroup import tree
+from pyruntime.errors import Unsupported
+from pyruntime.host.userns import in_user_namespace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.engine.select import Selection
+
+
+class Facts:
+    """Ids of the command, whether a user namespace surrounds it, its cgroup tree, and what the program turned out to be."""
+
+    def __init__(self) -> None:
+        self.euid = os.geteuid()
+        self.egid = os.getegid()
+        self.in_user_namespace = in_user_namespace()
+        self.cgroup_tree = tree.Tree("none")
+        self.own_cgroup = "/"
+        self.controllers: "tuple[str, ...]" = ()
+        self.rootless = self.euid != 0 or self.in_user_namespace
+        self.has_kcore = os.access("/proc/kcore", os.F_OK)
+        self.module: "Selection | None" = None
+
+
+def gather(cgroups: bool = True, rootless: "bool | None" = None) -> Facts:
+    """Read the facts. Raises Unsupported where there is no cgroup v2 tree, unless no cgroup is wanted."""
+    facts = Facts()
+    if rootless is not None:
+        facts.rootless = rootless
+    if cgroups:
+        facts.cgroup_tree = tree.read_tree()
+        if not facts.cgroup_tree.mount and facts.rootless:
+            return facts
+        tree.demand(facts.cgroup_tree)
+        facts.own_cgroup = tree.read_own(facts.cgroup_tree)
+    return facts
+
+
+def add_controllers(facts: Facts, path: str) -> None:
+    """Learn which controllers a cgroup at `path` can have. Raises Unsupported when the tree can't be read."""
+    try:
+        facts.controllers = tree.available(facts.cgroup_tree, path)
+    except OSError as error:
+        raise Unsupported("linux.cgroupsPath", f"cannot read the cgroup tree at {facts.cgroup_tree.mount}: {error.strerror}") from None

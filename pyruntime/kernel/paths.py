@@ -1,0 +1,164 @@
+"""Paths inside a container's root: resolved by the kernel below one descriptor, never as joined strings.
+
+openat2(2) with RESOLVE_IN_ROOT (Linux 5.6) follows symlinks as the container would and can't leave the root;
+RESOLVE_NO_MAGICLINKS keeps the links in /proc/PID/fd from being doors. Where an outer filter hides the call, a walk
+component by component does the same. Every later act uses the descriptor that is returned here.
+"""
+
+import _struct
+import posix as os
+
+from pyruntime.kernel.mounts import encode
+from pyruntime.kernel.syscall import syscall
+from pyruntime.pathtext import clean, split
+
+O_PATH = 0o10000000
+_RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
+_ENOENT, _EAGAIN, _EEXIST, _ELOOP, _ENOSYS, _EPERM = 2, 11, 17, 40, 38, 1
+_ATTEMPTS = 64
+_LINKS = 40
+_S_IFMT, _S_IFLNK, _S_IFREG = 0o170000, 0o120000, 0o100000
+
+
+def open_in_root(root_fd: int, path: str, flags: int = O_PATH) -> int:
+    """Open an existing `path` as a process whose root is `root_fd` would see it; close-on-exec.
+
+    Raises OSError with `path` as its filename. A rename that races with the look-up (EAGAIN) is tried again, then
+    reported.
+    """
+    flags |= os.O_CLOEXEC
+    how = _struct.pack("3Q", flags, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    for _ in range(_ATTEMPTS):
+        try:
+            return syscall("openat2", root_fd, encode(path), how, len(how), subject=path)
+        except OSError as error:
+            if error.errno in (_ENOSYS, _EPERM):
+                return _walk(root_fd, path, flags)
+            if error.errno != _EAGAIN:
+                raise
+    raise OSError(_EAGAIN, os.strerror(_EAGAIN), path)
+
+
+def _walk(root_fd: int, path: str, flags: int) -> int:
+    """`open_in_root` without openat2: one component at a time, no link followed but by reading it ourselves."""
+    trail = [os.dup(root_fd)]
+    todo = split(path)
+    links = 0
+    try:
+        while todo:
+            name = todo.pop(0)
+            if name == "..":
+                if len(trail) > 1:
+                    os.close(trail.pop())
+                continue
+            fd = os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=trail[-1])
+            trail.append(fd)
+            last_unfollowed = not todo and flags & os.O_NOFOLLOW
+            if os.fstat(fd).st_mode & _S_IFMT == _S_IFLNK and not last_unfollowed:
+                links += 1
+                if links > _LINKS:
+                    raise OSError(_ELOOP, os.strerror(_ELOOP), path)
+                todo = _follow(trail, todo)
+        return _reopen(trail, flags)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+    finally:
+        for fd in trail:
+            os.close(fd)
+
+
+def _follow(trail: "list[int]", todo: "list[str]") -> "list[str]":
+    link = trail.pop()
+    target = os.readlink("", dir_fd=link)
+    os.close(link)
+    if target.startswith("/"):
+        while len(trail) > 1:
+            os.close(trail.pop())
+    return split(target) + todo
+
+
+def _reopen(trail: "list[int]", flags: int) -> int:
+    """The last descriptor of a walk with the flags asked for; the walk's own is O_PATH, reopened through /proc/self/fd."""
+    return os.open(f"/proc/self/fd/{trail[-1]}", flags & ~os.O_NOFOLLOW)
+
+
+def make_directory(root_fd: int, path: str, mode: int = 0o755) -> int:
+    """Open the directory `path` in the root (O_PATH), making what is missing one component at a time.
+
+    A dangling symlink on the way is followed inside the root, as mkdir -p in the container would. Raises OSError.
+    """
+    try:
+        return open_in_root(root_fd, path, O_PATH | os.O_DIRECTORY)
+    except OSError as error:
+        if error.errno != _ENOENT:
+            raise
+    done: "list[str]" = []
+    todo = split(path)
+    for _ in range(_LINKS * 8):
+        if not todo:
+            return open_in_root(root_fd, "/".join(done), O_PATH | os.O_DIRECTORY)
+        done, todo = _descend(root_fd, done, todo, mode)
+    raise OSError(_ELOOP, os.strerror(_ELOOP), path)
+
+
+def _descend(root_fd: int, done: "list[str]", todo: "list[str]", mode: int) -> "tuple[list[str], list[str]]":
+    """Make sure of the next component of `todo`; returns what is done and what is left, changed by a dangling link."""
+    name, rest = todo[0], todo[1:]
+    here = "/".join([*done, name])
+    try:
+        os.close(open_in_root(root_fd, here))
+        return [*done, name], rest
+    except OSError as error:
+        if error.errno != _ENOENT:
+            raise
+    parent = open_in_root(root_fd, "/".join(done) or ".", O_PATH | os.O_DIRECTORY)
+    try:
+        os.mkdir(name, mode, dir_fd=parent)
+    except FileExistsError:
+        target = os.readlink(name, dir_fd=parent)
+        return ([] if target.startswith("/") else done), split(target) + rest
+    finally:
+        os.close(parent)
+    return [*done, name], rest
+
+
+def make_file(root_fd: int, path: str, mode: int = 0o644) -> int:
+    """Open the file `path` in the root (O_PATH), making an empty one and its directories if missing. Raises OSError."""
+    try:
+        return open_in_root(root_fd, path)
+    except OSError as error:
+        if error.errno != _ENOENT:
+            raise
+    parent, name = make_parent(root_fd, path)
+    try:
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=parent))
+    except FileExistsError:
+        pass
+    finally:
+        os.close(parent)
+    return open_in_root(root_fd, path)
+
+
+def make_parent(root_fd: int, path: str) -> "tuple[int, str]":
+    """The directory that is to hold `path` (O_PATH, made if missing) and the last component."""
+    parts = split(clean(path))
+    if not parts:
+        raise OSError(_EEXIST, os.strerror(_EEXIST), path)
+    return make_directory(root_fd, "/".join(parts[:-1]) or "."), parts[-1]
+
+
+def read_file(root_fd: int, path: str, limit: int) -> "bytes | None":
+    """The first `limit` bytes of a regular file in the root; None if it is missing or anything but a regular file.
+
+    Opened without blocking, so that a FIFO put there can't hang us.
+    """
+    try:
+        fd = open_in_root(root_fd, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return None
+    try:
+        if os.fstat(fd).st_mode & _S_IFMT != _S_IFREG:
+            return None
+        return os.read(fd, limit)
+    finally:
+        os.close(fd)

@@ -1,0 +1,140 @@
+"""Processes: clone3(2), prctl(2), pidfd_open(2), prlimit(2), close_range(2), proc(5)."""
+
+import _signal
+import _struct
+import posix as os
+
+from pyruntime.kernel.syscall import after_fork_child, after_fork_parent, before_fork, buffer, syscall
+
+_CLONE_PARENT = 0x00008000
+_CLONE_CHILD_CLEARTID = 0x00200000
+_CLONE_CHILD_SETTID = 0x01000000
+_CLONE_INTO_CGROUP = 0x200000000  # Linux 5.7
+_SIGCHLD = 17
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_NAME = 1, 4, 8, 15
+_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_GET_TID_ADDRESS = 36, 38, 40
+
+RLIMITS = {
+    "RLIMIT_CPU": 0, "RLIMIT_FSIZE": 1, "RLIMIT_DATA": 2, "RLIMIT_STACK": 3, "RLIMIT_CORE": 4, "RLIMIT_RSS": 5,
+    "RLIMIT_NPROC": 6, "RLIMIT_NOFILE": 7, "RLIMIT_MEMLOCK": 8, "RLIMIT_AS": 9, "RLIMIT_LOCKS": 10,
+    "RLIMIT_SIGPENDING": 11, "RLIMIT_MSGQUEUE": 12, "RLIMIT_NICE": 13, "RLIMIT_RTPRIO": 14, "RLIMIT_RTTIME": 15,
+}  # fmt: skip
+
+
+def _tid_address() -> int:
+    """Where the C library keeps this thread's id, so that a raw clone can renew it as fork(3) does; 0 if unknown."""
+    slot = buffer(8)
+    try:
+        syscall("prctl", _PR_GET_TID_ADDRESS, slot)
+    except OSError:  # a kernel without CONFIG_CHECKPOINT_RESTORE: the C library keeps the parent's thread id
+        return 0
+    return int(_struct.unpack("Q", bytes(slot))[0])
+
+
+def clone3(flags: int, cgroup: "int | None" = None, sibling: bool = False) -> int:
+    """Fork with new namespaces (`flags`: CLONE_NEW*); returns 0 in the child, which goes on in Python like after fork.
+
+    `cgroup`: descriptor of the cgroup v2 directory the child is born in. `sibling`: the child's parent is our
+    parent. Raises OSError. Python's own fork hooks run, so the interpreter is as sound as after os.fork.
+    """
+    if len(os.listdir("/proc/self/task")) > 1:
+        raise SystemError("a process with threads must not fork a container")
+    tid = _tid_address()
+    if tid:
+        flags |= _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID
+    if sibling:
+        flags |= _CLONE_PARENT
+    if cgroup is not None:
+        flags |= _CLONE_INTO_CGROUP
+    arguments = _struct.pack("11Q", flags, 0, tid, 0, 0 if sibling else _SIGCHLD, 0, 0, 0, 0, 0, cgroup or 0)
+    before_fork()
+    try:
+        pid = syscall("clone3", arguments, len(arguments))
+    except OSError:
+        after_fork_parent()
+        raise
+    if pid == 0:
+        after_fork_child()
+    else:
+        after_fork_parent()
+    return pid
+
+
+def set_dumpable(dumpable: bool) -> None:
+    """prctl(PR_SET_DUMPABLE): whether /proc/self belongs to the process's user, who may then trace it."""
+    syscall("prctl", _PR_SET_DUMPABLE, int(dumpable), 0, 0, 0)
+
+
+def set_death_signal(signal: int) -> None:
+    """prctl(PR_SET_PDEATHSIG): the signal sent to us when our parent ends; 0 for none."""
+    syscall("prctl", _PR_SET_PDEATHSIG, signal, 0, 0, 0)
+
+
+def set_keep_caps(keep: bool) -> None:
+    """prctl(PR_SET_KEEPCAPS): whether a change of user keeps the permitted capabilities."""
+    syscall("prctl", _PR_SET_KEEPCAPS, int(keep), 0, 0, 0)
+
+
+def set_no_new_privs() -> None:
+    """prctl(PR_SET_NO_NEW_PRIVS): execve grants nothing any more, irrevocably."""
+    syscall("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def set_name(name: str) -> None:
+    """prctl(PR_SET_NAME): what ps shows of us, 15 bytes."""
+    syscall("prctl", _PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+
+
+def set_child_subreaper() -> None:
+    """prctl(PR_SET_CHILD_SUBREAPER): orphaned descendants become our children."""
+    syscall("prctl", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def prlimit(pid: int, name: str, soft: int, hard: int) -> None:
+    """Set a resource limit of a process (0: our own). Raises OSError."""
+    syscall("prlimit64", pid, RLIMITS[name], _struct.pack("2Q", soft, hard), 0, subject=name)
+
+
+def close_above(last: int, mark_only: bool = False) -> None:
+    """Close every descriptor above `last`, or mark it close-on-exec. Raises OSError."""
+    close_range(last + 1, 0xFFFFFFFF, mark_only)
+
+
+def close_range(first: int, last: int, mark_only: bool = False) -> None:
+    """Close the descriptors `first` to `last`, or mark them close-on-exec: close_range(2), Linux 5.9 and 5.11.
+
+    Without the call (ENOSYS) those listed in /proc/self/fd are closed one by one. Raises OSError.
+    """
+    try:
+        syscall("close_range", first, last, 4 if mark_only else 0)
+    except OSError as error:
+        if error.errno not in (22, 38):  # EINVAL: the flag is newer than the kernel; ENOSYS: the call is
+            raise
+        for name in os.listdir("/proc/self/fd"):
+            if first <= int(name) <= last:
+                _shut(int(name), mark_only)
+
+
+def _shut(fd: int, mark_only: bool) -> None:
+    try:
+        if mark_only:
+            os.set_inheritable(fd, False)
+        else:
+            os.close(fd)
+    except OSError as error:
+        if error.errno != 9:  # EBADF: the descriptor that listed the directory
+            raise
+
+
+def reset_signals() -> None:
+    """Default dispositions and an empty mask: both survive execve, and Python ignores SIGPIPE and SIGXFSZ."""
+    for number in range(1, _signal.NSIG):
+        if number not in (9, 19, 32, 33):  # KILL and STOP can't be set; 32 and 33 belong to the C library
+            _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def pidfd_open(pid: int) -> int:
+    """A descriptor of the process, close-on-exec; Linux 5.3. Raises OSError (ESRCH: no such process)."""
+    return syscall("pidfd_open", pid, 0)

@@ -1,0 +1,75 @@
+"""Who the process is and what it may do; the same fragments serve `create` and `exec`."""
+
+from pyruntime.config.process import Capabilities, Process
+from pyruntime.host.facts import Facts
+from pyruntime.kernel.caps import NUMBERS
+from pyruntime.steps import identity as steps
+from pyruntime.steps import limits
+from pyruntime.steps.base import Step
+
+
+def settings(process: Process, facts: Facts, path: str, user_namespace: bool) -> "list[Step]":
+    """Scheduling, limits and the like, while init still has every right."""
+    found: "list[Step]" = []
+    if process.oomScoreAdj is not None:
+        lenient = facts.rootless or user_namespace
+        found.append(limits.SetOomScore(f"{path}.oomScoreAdj", process.oomScoreAdj, lenient))
+    if process.scheduler is not None:
+        found.append(limits.SetScheduler(f"{path}.scheduler", process.scheduler))
+    if process.ioPriority is not None:
+        found.append(limits.SetIoPriority(f"{path}.ioPriority", process.ioPriority))
+    if process.rlimits:
+        found.append(limits.SetRlimits(f"{path}.rlimits", process.rlimits, by_host=user_namespace))
+    return found
+
+
+def become(process: Process, path: str, make_cwd: bool, allow_groups: bool) -> "list[Step]":
+    """From root to the process's user: the order is the rule, each step needs rights that the next takes away."""
+    user = process.user
+    umask = 0o022 if user.umask is None else user.umask
+    found: "list[Step]" = []
+    if not process.terminal:
+        found.append(steps.OwnStdio(f"{path}.user", user.uid))
+    found += [
+        steps.BuildEnvironment(f"{path}.env", process.env, user.uid, process.terminal),
+        steps.EnterCwd(f"{path}.cwd", process.cwd, make_cwd),
+        limits.SetUmask(f"{path}.user.umask", umask),
+    ]
+    if process.noNewPrivileges:
+        found.append(steps.SetNoNewPrivs(f"{path}.noNewPrivileges"))
+    if process.capabilities is not None:
+        found.append(steps.DropBounding(f"{path}.capabilities.bounding", known(process.capabilities.bounding)))
+    found.append(steps.SetUser(f"{path}.user", user.uid, user.gid, user.additionalGids, allow_groups))
+    if process.capabilities is not None:
+        sets = process.capabilities
+        found.append(
+            steps.SetCapabilities(
+                f"{path}.capabilities", known(sets.effective), known(sets.permitted), known(sets.inheritable), raisable(sets)
+            )
+        )
+    found.append(steps.EnterCwd(f"{path}.cwd", process.cwd, False, late=True))
+    return found
+
+
+def known(names: "list[str]") -> "list[str]":
+    """The names that this kernel interface has; the others are told as a warning by `unknown`."""
+    return [name for name in names if name in NUMBERS]
+
+
+def raisable(sets: Capabilities) -> "list[str]":
+    """The ambient capabilities the kernel lets one raise: those that are permitted and inheritable too."""
+    return [name for name in known(sets.ambient) if name in sets.permitted and name in sets.inheritable]
+
+
+def warnings(process: Process) -> "list[str]":
+    """What is left out of the capabilities, though asked for: the spec wants a warning for it and no error."""
+    sets = process.capabilities
+    if sets is None:
+        return []
+    every = (*sets.bounding, *sets.effective, *sets.permitted, *sets.inheritable, *sets.ambient)
+    unknown = sorted({name for name in every if name not in NUMBERS})
+    found = [f"ignoring unknown or unavailable capabilities: {' '.join(unknown)}"] if unknown else []
+    for name in known(sets.ambient):
+        if name not in raisable(sets):
+            found.append(f"can't raise ambient capability {name}: it is not both permitted and inheritable")
+    return found

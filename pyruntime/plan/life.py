@@ -1,0 +1,192 @@
+"""The table of contents: a container's life as a list of steps."""
+
+from pyruntime.cgroup.tree import container_path
+from pyruntime.config.spec import Config
+from pyruntime.engine.engines import load
+from pyruntime.errors import ConfigError
+from pyruntime.host.facts import Facts
+from pyruntime.plan import devices, hooks, identity, limits, namespaces, rootfs
+from pyruntime.plan.request import Request
+from pyruntime.steps import devices as console
+from pyruntime.steps import limits as settings
+from pyruntime.steps import program, record
+from pyruntime.steps.base import Step
+from pyruntime.steps.identity import ReopenNull
+from pyruntime.steps.rootfs import OpenProcfs
+
+_DESCRIPTORS = "rule: no descriptor of ours enters the container"
+
+
+def cgroup_path(config: Config, request: Request, facts: Facts) -> str:
+    """The container's cgroup below the tree's mount; "" where it is to have none of its own."""
+    if not request.cgroups or not facts.cgroup_tree.mount:
+        return ""
+    return container_path(config.linux.cgroupsPath, request.container_id, facts.own_cgroup)
+
+
+def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
+    """From nothing to a process that waits for `start`, or that runs (`request.barrier` false)."""
+    cgroup = cgroup_path(config, request, facts)
+    return [
+        record.Reserve("the id", request.root, request.container_id, intent(config, request, facts, cgroup)),
+        *limits.make(config, facts, cgroup),
+        *_sockets(config, request),
+        *_barrier(config, request),
+        *_module(config, facts),
+        *rootfs.prepare(config, request, facts),
+        *namespaces.enter(config, request, facts, cgroup),
+        OpenProcfs("rule: kernel files are written through a procfs of ours"),
+        *rootfs.tree(config, request, facts),
+        *devices.nodes(config, facts),
+        *limits.apply(config, facts, cgroup),
+        *_pidfd(request),
+        *hooks.runtime(config, request),
+        *hooks.container(config, request, rootfs.root_path(config, request.bundle)),
+        *rootfs.masks(config),
+        *_process_settings(config, facts),
+        *rootfs.change(config, request),
+        *_console(config, request),
+        *namespaces.names(config),
+        *_sysctls(config),
+        *rootfs.seal(config),
+        *_become(config, request, facts),
+        *_finish(config, request, facts),
+    ]
+
+
+def intent(config: Config, request: Request, facts: Facts, cgroup: str) -> "dict[str, object]":
+    """What is written down before anything is made: enough to find and undo all of it."""
+    root = rootfs.root_path(config, request.bundle)
+    directory = facts.cgroup_tree.directory(cgroup) if cgroup else ""
+    own: "dict[str, object]" = {
+        "bundle": request.bundle,
+        "annotations": config.annotations,
+        "cgroupManager": "cgroupfs" if cgroup else "disabled",
+        "cgroupMount": facts.cgroup_tree.mount,
+        "privatePid": config.linux.namespace("pid") is not None,
+        "rootless": facts.rootless,
+        "userNamespace": config.linux.namespace("user") is not None,
+        "namespaces": [entry.type for entry in config.linux.namespaces],
+        "wasm": facts.module is not None,
+    }
+    for name in ("poststart", "poststop"):
+        found = getattr(config.hooks, name)
+        if found:
+            own[name] = [hook.to_json() for hook in found]
+    if config.process is not None:
+        own["process"] = config.process.to_json()
+    if config.linux.resources is not None:
+        own["resources"] = config.linux.resources.to_json()
+    return {
+        "ociVersion": config.ociVersion,
+        "id": request.container_id,
+        "init_process_pid": 0,
+        "init_process_start": 0,
+        "created": "",
+        "rootless": facts.rootless,
+        "cgroup_paths": {"": directory} if directory else {},
+        "namespace_paths": {},
+        "config": {"rootfs": root, "mounts": [mount.to_json() for mount in config.mounts]},
+        "pyruntime": own,
+    }
+
+
+def _sockets(config: Config, request: Request) -> "list[Step]":
+    found: "list[Step]" = []
+    if request.console_socket:
+        found.append(record.ConnectSocket("process.terminal", "console socket", request.console_socket, "console_socket"))
+    if request.pidfd_socket:
+        found.append(record.ConnectSocket("--pidfd-socket", "pidfd socket", request.pidfd_socket, "pidfd_socket"))
+    return found
+
+
+def _pidfd(request: Request) -> "list[Step]":
+    return [record.SendPidfd("--pidfd-socket", "standard")] if request.pidfd_socket else []
+
+
+def _barrier(config: Config, request: Request) -> "list[Step]":
+    if not request.barrier:
+        return []
+    maps = config.linux.uidMappings, config.linux.gidMappings
+    uid, gid = (next((m.hostID for m in each if m.containerID == 0), 0) for each in maps)
+    return [record.MakeBarrier("rule: `start` releases the program", uid, gid)]
+
+
+def _module(config: Config, facts: Facts) -> "list[Step]":
+    selection = facts.module
+    if selection is None:
+        return []
+    process = config.process
+    space = next((r.soft for r in process.rlimits if r.type == "RLIMIT_AS"), None) if process else None
+    return [
+        program.LoadModule(
+            selection.because, selection.path, len(selection.wasm), selection.engine, lambda: load(selection, space)
+        )
+    ]
+
+
+def _process_settings(config: Config, facts: Facts) -> "list[Step]":
+    found: "list[Step]" = []
+    if config.process is not None:
+        user = config.linux.namespace("user") is not None
+        found += identity.settings(config.process, facts, "process", user)
+    if config.linux.personality is not None:
+        found.append(settings.SetPersonality("linux.personality", config.linux.personality.domain))
+    return found
+
+
+def _console(config: Config, request: Request) -> "list[Step]":
+    process = config.process
+    if process is None:
+        raise ConfigError("process", "process property must not be empty")
+    if not process.terminal:
+        return [ReopenNull("rule: stdio leads nowhere outside the container")]
+    size = process.consoleSize
+    rows, columns = (size.height, size.width) if size else (0, 0)
+    found: "list[Step]" = [
+        console.OpenConsole("process.terminal", rows, columns, True, request.foreground, process.user.uid)
+    ]
+    if request.console_socket:
+        found.append(console.SendConsole("process.terminal"))
+    return found
+
+
+def _sysctls(config: Config) -> "list[Step]":
+    return [settings.SetSysctls("linux.sysctl", config.linux.sysctl)] if config.linux.sysctl else []
+
+
+def _become(config: Config, request: Request, facts: Facts) -> "list[Step]":
+    process = config.process
+    if process is None:
+        raise ConfigError("process", "process property must not be empty")
+    if request.listen_fds:
+        process = process.replace(
+            env=[*process.env, f"LISTEN_FDS={request.listen_fds}", "LISTEN_PID=1"]
+        )
+    return identity.become(process, "process", make_cwd=True, allow_groups=facts.euid == 0)
+
+
+def _finish(config: Config, request: Request, facts: Facts) -> "list[Step]":
+    process = config.process
+    if process is None:
+        raise ConfigError("process", "process property must not be empty")
+    kinds = [entry.type for entry in config.linux.namespaces]
+    last: Step = program.Execve("process.args", process.args)
+    found: "list[Step]" = []
+    if facts.module is not None:
+        last = program.EnterModule(facts.module.because, process.args, process.cwd)
+    else:
+        found.append(program.FindProgram("process.args[0]", process.args[0]))
+    found.append(program.PassDescriptors(_DESCRIPTORS, request.extra_fds))
+    stage = "created" if request.barrier else "running"
+    found.append(record.Save("the id", stage, kinds))
+    if request.pid_file:
+        found.append(record.WritePidFile("--pid-file", request.pid_file))
+    if request.barrier:
+        found.append(program.WaitForStart("rule: `start` releases the program"))
+    found += hooks.start(config, request)
+    found.append(last)
+    if not request.barrier:
+        found.append(program.AwaitExec("rule: `run` reports a program that can't be executed"))
+        found += hooks.poststart(config, request)
+    return found

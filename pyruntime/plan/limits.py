@@ -1,0 +1,64 @@
+"""The cgroup and what it limits."""
+
+from pyruntime.cgroup import devices as rules
+from pyruntime.cgroup.values import writes
+from pyruntime.config.spec import Config
+from pyruntime.host.facts import Facts
+from pyruntime.steps import record as steps
+from pyruntime.steps.base import Step
+
+
+def make(config: Config, facts: Facts, path: str) -> "list[Step]":
+    """The cgroup and its device program, before init exists; nothing where no cgroup is wanted."""
+    if not path:
+        return []
+    lenient = facts.rootless and not config.linux.cgroupsPath and not _limits(config, facts)
+    because = "linux.cgroupsPath" if config.linux.cgroupsPath else "linux.cgroupsPath (unset: the id)"
+    needed = sorted({write.controller for write in _limits(config, facts)})
+    tree = facts.cgroup_tree
+    return [steps.MakeCgroup(because, tree.mount, path, list(facts.controllers), needed, lenient), *_devices(config, facts)]
+
+
+def _limits(config: Config, facts: Facts) -> "list[rules.Any]":
+    if config.linux.resources is None:
+        return []
+    return writes(config.linux.resources, facts.controllers)
+
+
+def _devices(config: Config, facts: Facts) -> "list[Step]":
+    """A device program, unless everything is allowed; in a user namespace the kernel may refuse it (tolerated there)."""
+    resources = config.linux.resources
+    found = rules.from_spec(resources.devices if resources else [])
+    lenient = facts.rootless or facts.in_user_namespace or rules.allows_everything(found)
+    return [steps.FilterDevices("linux.resources.devices", len(found), rules.program(found), lenient)]
+
+
+def apply(config: Config, facts: Facts, path: str) -> "list[Step]":
+    """The limits, once init is in the cgroup and before the hooks look at it."""
+    if not path:
+        return []
+    found: "list[Step]" = []
+    limits = _limits(config, facts)
+    if limits:
+        found.append(steps.ApplyLimits("linux.resources", limits))
+    if _delegated(config):
+        found.append(steps.DelegateCgroup("mounts: a writable cgroup mount", _host_uid(config)))
+    return found
+
+
+def _delegated(config: Config) -> bool:
+    if config.linux.namespace("cgroup") is None or config.process is None:
+        return False
+    return any(
+        mount.type == "cgroup" and mount.destination.rstrip("/") == "/sys/fs/cgroup" and "ro" not in mount.options
+        for mount in config.mounts
+    )
+
+
+def _host_uid(config: Config) -> int:
+    """The process's uid as the host sees it."""
+    uid = config.process.user.uid if config.process else 0
+    for mapping in config.linux.uidMappings:
+        if mapping.containerID <= uid < mapping.containerID + mapping.size:
+            return mapping.hostID + uid - mapping.containerID
+    return uid

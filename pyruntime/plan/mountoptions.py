@@ -1,0 +1,90 @@
+"""The words of a mount's `options`: which are flags, which are propagation, which are data for the filesystem.
+
+config.md, "Mounts", and mount(8). Tables first: `features` prints their names.
+"""
+
+from pyruntime.errors import ConfigError
+from pyruntime.kernel import mounts as m
+from pyruntime.steps.rootfs import Attributes
+
+# word -> (attributes to set, attributes to clear)
+FLAGS = {
+    "ro": (m.RDONLY, 0), "rw": (0, m.RDONLY), "nosuid": (m.NOSUID, 0), "suid": (0, m.NOSUID), "nodev": (m.NODEV, 0),
+    "dev": (0, m.NODEV), "noexec": (m.NOEXEC, 0), "exec": (0, m.NOEXEC), "nodiratime": (m.NODIRATIME, 0),
+    "diratime": (0, m.NODIRATIME), "nosymfollow": (m.NOSYMFOLLOW, 0), "symfollow": (0, m.NOSYMFOLLOW),
+    "noatime": (m.NOATIME, m.ATIME_FIELD), "atime": (0, m.ATIME_FIELD), "relatime": (0, m.ATIME_FIELD),
+    "norelatime": (0, m.ATIME_FIELD), "strictatime": (m.STRICTATIME, m.ATIME_FIELD),
+    "nostrictatime": (0, m.ATIME_FIELD),
+}  # fmt: skip
+# word -> the filesystem's own flag, None where the word only says what is the default
+SUPERBLOCK = {
+    "sync": "sync", "async": "async", "dirsync": "dirsync", "mand": "mand", "nomand": "nomand",
+    "lazytime": "lazytime", "nolazytime": "nolazytime", "iversion": "i_version", "noiversion": None,
+    "silent": None, "loud": None, "defaults": None,
+}  # fmt: skip
+PROPAGATION = tuple(prefix + kind for prefix in ("", "r") for kind in m.PROPAGATION)
+RECURSIVE = {f"r{word}": FLAGS[word] for word in FLAGS}
+EXTENSIONS = ("tmpcopyup",)
+REMOUNT = "remount"
+
+
+class Options:
+    """The options of one mount, sorted."""
+
+    def __init__(self) -> None:
+        self.attributes = Attributes()
+        self.flagged = False
+        self.bind = ""
+        self.copy_up = False
+        self.data: "list[tuple[str, str | None]]" = []
+        self.superblock: "list[tuple[str, str | None]]" = []
+
+    def has_data(self) -> "str | None":
+        """The first word that only a filesystem could understand."""
+        return self.data[0][0] if self.data else None
+
+
+def parse(words: "list[str]", path: str, fstype: str) -> Options:
+    """Sort the words of `options` at the config path `path`. Raises ConfigError for one that can't be meant."""
+    options = Options()
+    for index, word in enumerate(words):
+        if not word or "\n" in word:
+            raise ConfigError(f"{path}[{index}]", f"expected a mount option, got {word!r}")
+        _sort(options, word)
+    if fstype != "bind" and not options.bind and options.copy_up and fstype != "tmpfs":
+        raise ConfigError(path, f'"tmpcopyup" goes with tmpfs, not with {fstype or "a mount without a type"}')
+    return options
+
+
+def _sort(options: Options, word: str) -> None:
+    attributes = options.attributes
+    if word in ("bind", "rbind"):
+        options.bind = word
+    elif word in FLAGS:
+        options.flagged = True
+        on, off = FLAGS[word]
+        attributes.set = (attributes.set & ~off) | on
+        attributes.clear = (attributes.clear & ~on) | (off & ~on)
+    elif word in PROPAGATION:
+        attributes.propagation.append((m.PROPAGATION[word.removeprefix("r")], word.startswith("r")))
+    elif word in RECURSIVE:
+        on, off = RECURSIVE[word]
+        attributes.recursive_set = (attributes.recursive_set & ~off) | on
+        attributes.recursive_clear = (attributes.recursive_clear & ~on) | off
+    elif word in SUPERBLOCK:
+        flag = SUPERBLOCK[word]
+        options.flagged = True
+        if flag:
+            options.superblock.append((flag, None))
+    elif word == "tmpcopyup":
+        options.copy_up = True
+    elif word == REMOUNT:
+        options.flagged = True
+    else:
+        name, equals, value = word.partition("=")
+        options.data.append((name, value if equals else None))
+
+
+def names() -> "list[str]":
+    """Every word we interpret, as `features` lists them."""
+    return sorted({"bind", "rbind", REMOUNT, *FLAGS, *SUPERBLOCK, *PROPAGATION, *RECURSIVE, *EXTENSIONS})

@@ -1,0 +1,112 @@
+"""How init comes to its namespaces: by one clone3, or through a stage process where one clone3 can't do it.
+
+A stage process is needed when a user namespace is joined (the others are entered with its rights), when a new user
+namespace meets joined ones (which belong to another user namespace and must be entered first), and for time offsets
+(which are written before the first process enters).
+"""
+
+from pyruntime.config.linux import TimeOffsets
+from pyruntime.config.spec import Config
+from pyruntime.host.facts import Facts
+from pyruntime.plan.request import Request
+from pyruntime.steps import namespaces as steps
+from pyruntime.steps.base import Step
+
+_ORDER = ("user", "pid", "network", "ipc", "uts", "cgroup", "time", "mount")
+
+
+def new_types(config: Config) -> "list[str]":
+    """The types of namespaces to make, in the config's order."""
+    return [entry.type for entry in config.linux.namespaces if not entry.path]
+
+
+def _joined(config: Config) -> "list[tuple[str, str, str]]":
+    """(type, path, config path) of the namespaces to join, the user namespace first and the mount namespace last."""
+    found = [
+        (entry.type, entry.path, f"linux.namespaces[{index}]")
+        for index, entry in enumerate(config.linux.namespaces)
+        if entry.path
+    ]
+    return sorted(found, key=lambda each: _ORDER.index(each[0]))
+
+
+def _staged(config: Config) -> bool:
+    new, joined = new_types(config), [kind for kind, _, _ in _joined(config)]
+    return "user" in joined or ("user" in new and bool(joined)) or "time" in new
+
+
+def enter(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[Step]":
+    """From the first look at a namespace file to an init that is root in all of its namespaces."""
+    found: "list[Step]" = [steps.OpenNamespace(why, kind, path) for kind, path, why in _joined(config)]
+    found += _by_stage(config, bool(cgroup)) if _staged(config) else _directly(config, bool(cgroup))
+    found += _id_maps(config, facts)
+    if "user" in [entry.type for entry in config.linux.namespaces]:
+        found.append(steps.BecomeRoot("linux.namespaces"))
+    found.append(steps.Isolate("rule: nothing of the caller clings to init"))
+    if request.keyring:
+        user = config.linux.namespace("user") is not None
+        found.append(steps.JoinKeyring("rule: keys of the caller stay the caller's", f"_ses.{request.container_id}", user))
+    if "cgroup" in new_types(config):
+        found.append(steps.Unshare(_because(config, "cgroup"), ["cgroup"]))
+    if "network" in new_types(config):
+        found.append(steps.LoopbackUp(_because(config, "network")))
+    return found
+
+
+def _because(config: Config, kind: str) -> str:
+    return f"linux.namespaces[{[entry.type for entry in config.linux.namespaces].index(kind)}]"
+
+
+def _directly(config: Config, in_cgroup: bool) -> "list[Step]":
+    new = [kind for kind in new_types(config) if kind != "cgroup"]
+    joined = _joined(config)
+    found: "list[Step]" = [
+        steps.Clone("linux.namespaces", new, in_cgroup, join_pid="pid" in [kind for kind, _, _ in joined])
+    ]
+    found += [steps.Join(why, kind, path) for kind, path, why in joined if kind != "pid"]
+    return found
+
+
+def _by_stage(config: Config, in_cgroup: bool) -> "list[Step]":
+    new = [kind for kind in new_types(config) if kind not in ("cgroup", "time")]
+    found: "list[Step]" = [steps.Clone("linux.namespaces", [], in_cgroup, stage=True)]
+    found += [steps.Join(why, kind, path) for kind, path, why in _joined(config)]
+    if "time" in new_types(config):
+        found.append(steps.Unshare(_because(config, "time"), ["time"]))
+        offsets = _offsets(config.linux.timeOffsets)
+        if offsets:
+            found.append(steps.SetTimeOffsets("linux.timeOffsets", offsets))
+    found.append(steps.ForkInit("linux.namespaces", new))
+    found.append(steps.AdoptInit("linux.namespaces"))
+    return found
+
+
+def _offsets(offsets: "TimeOffsets | None") -> "list[tuple[str, int, int]]":
+    if offsets is None:
+        return []
+    pairs = (("monotonic", offsets.monotonic), ("boottime", offsets.boottime))
+    return [(clock, offset.secs, offset.nanosecs) for clock, offset in pairs if offset is not None]
+
+
+def _id_maps(config: Config, facts: Facts) -> "list[Step]":
+    """The maps of a new user namespace; an unprivileged command may map one id itself, more by the helpers."""
+    if "user" not in new_types(config):
+        return []
+    linux = config.linux
+    trivial = all(len(maps) == 1 and maps[0].size == 1 for maps in (linux.uidMappings, linux.gidMappings))
+    helper = facts.euid != 0 and not trivial
+    deny = facts.euid != 0 and trivial
+    return [
+        steps.WriteIdMap("linux.gidMappings", "gid", linux.gidMappings, helper, deny),
+        steps.WriteIdMap("linux.uidMappings", "uid", linux.uidMappings, helper, False),
+    ]
+
+
+def names(config: Config) -> "list[Step]":
+    """Host and domain name."""
+    found: "list[Step]" = []
+    if config.hostname:
+        found.append(steps.SetHostname("hostname", config.hostname))
+    if config.domainname:
+        found.append(steps.SetDomainname("domainname", config.domainname))
+    return found

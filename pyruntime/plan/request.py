@@ -1,0 +1,26 @@
+"""What the command line asks of a start, beside what config.json says."""
+
+
+class Request:
+    """Paths are absolute. `listen_fds` and `preserve_fds` are numbers of descriptors that follow stderr."""
+
+    def __init__(self, container_id: str, root: str, bundle: str) -> None:
+        self.container_id = container_id
+        self.root = root
+        self.bundle = bundle
+        self.console_socket = ""
+        self.pidfd_socket = ""
+        self.pid_file = ""
+        self.pivot = True
+        self.keyring = True
+        self.preserve_fds = 0
+        self.listen_fds = 0
+        self.barrier = True
+        self.foreground = False
+        self.cgroups = True
+        self.notify_socket = ""
+
+    @property
+    def extra_fds(self) -> int:
+        """How many descriptors beyond stderr the program gets."""
+        return self.listen_fds + self.preserve_fds

@@ -1,0 +1,161 @@
+"""The file tree: which steps make the root, its mounts, its masks, and the change into it."""
+
+from pyruntime.config.mounts import Mount
+from pyruntime.config.spec import Config
+from pyruntime.errors import ConfigError
+from pyruntime.host.facts import Facts
+from pyruntime.kernel import mounts as m
+from pyruntime.pathtext import absolute, clean
+from pyruntime.plan import mountoptions
+from pyruntime.plan.request import Request
+from pyruntime.steps import rootfs as steps
+from pyruntime.steps.base import Step
+
+
+
+
+def root_path(config: Config, bundle: str) -> str:
+    """The rootfs as an absolute path."""
+    if config.root is None:
+        raise ConfigError("root", "root must be specified")
+    return absolute(config.root.path, bundle)
+
+
+def prepare(config: Config, request: Request, facts: Facts) -> "list[Step]":
+    """Host lane, before the fork: bind sources that init's user namespace might keep it from reaching."""
+    if not _new(config, "user") or facts.euid != 0:
+        return []
+    found: "list[Step]" = []
+    for index, mount in enumerate(config.mounts):
+        because = f"mounts[{index}]"
+        options = mountoptions.parse(mount.options, f"{because}.options", mount.type)
+        if _is_bind(mount, options):
+            source = absolute(mount.source, request.bundle)
+            found.append(steps.PrepareMount(because, source, options.bind != "bind", f"mount:{index}"))
+    return found
+
+
+def tree(config: Config, request: Request, facts: Facts) -> "list[Step]":
+    """Init lane: propagation, the root, every mount in the order of the config."""
+    rootfs = root_path(config, request.bundle)
+    if not _has(config, "mount"):
+        if config.mounts:
+            raise ConfigError("mounts", "mounts need a mount namespace; add one to linux.namespaces")
+        return [steps.OpenRoot("root.path", rootfs)]
+    wanted = config.linux.rootfsPropagation
+    kind = wanted.removeprefix("r") if wanted and wanted != "r" else "slave"
+    because = "linux.rootfsPropagation" if wanted else "rule: no mount travels to the host"
+    recursive = wanted.startswith("r") if wanted else True
+    found: "list[Step]" = [
+        steps.SetRootPropagation(because, kind, recursive),
+        steps.BindRoot("root.path", rootfs, private_parent=kind == "shared"),
+    ]
+    for index, mount in enumerate(config.mounts):
+        found.append(_mount(config, request, facts, index, mount))
+    return found
+
+
+def _mount(config: Config, request: Request, facts: Facts, index: int, mount: Mount) -> Step:
+    because = f"mounts[{index}]"
+    options = mountoptions.parse(mount.options, f"{because}.options", mount.type)
+    destination = clean(mount.destination)
+    words = ",".join(mount.options)
+    if destination == "/":
+        raise ConfigError(f"{because}.destination", "a mount on the container's root is refused; use root.path for that")
+    _check_proc(because, destination)
+    if _is_bind(mount, options):
+        return _bind(config, request, facts, index, mount, options, destination, words)
+    if mount.type == "cgroup":
+        host_tree = facts.cgroup_tree.mount if not _has(config, "cgroup") else ""
+        return steps.MountCgroup(because, destination, options.attributes, words, host_tree)
+    return _filesystem(because, mount, options, destination, words)
+
+
+def _filesystem(because: str, mount: Mount, options: mountoptions.Options, destination: str, words: str) -> Step:
+    if not mount.type:
+        raise ConfigError(f"{because}.type", 'expected a filesystem type, or "bind" among the options')
+    data = [*options.data, *options.superblock]
+    if options.attributes.set & m.RDONLY and _read_only_late(mount, destination):
+        options.attributes.set &= ~m.RDONLY
+    elif options.attributes.set & m.RDONLY:
+        data.append(("ro", None))
+    kind = steps.CopyUp if options.copy_up else steps.MountFilesystem
+    return kind(because, mount.type, mount.source or mount.type, destination, data, options.attributes, words)
+
+
+def _read_only_late(mount: Mount, destination: str) -> bool:
+    """A tmpfs, or /dev, that is to be read-only must be filled first."""
+    return mount.type == "tmpfs" or destination == "/dev"
+
+
+def _bind(
+    config: Config, request: Request, facts: Facts, index: int, mount: Mount, options: mountoptions.Options, destination: str, words: str
+) -> Step:
+    because = f"mounts[{index}]"
+    data = options.has_data()
+    if data is not None:
+        raise ConfigError(
+            f"{because}.options",
+            f'"{data}": no such bind option; bind mounts cannot have any filesystem-specific options applied',
+        )
+    if not mount.source:
+        raise ConfigError(f"{because}.source", "a bind mount needs a source")
+    slot = f"mount:{index}" if _new(config, "user") and facts.euid == 0 else ""
+    source = absolute(mount.source, request.bundle)
+    return steps.BindMount(because, source, destination, options.bind != "bind", options.attributes, options.flagged, words, slot)
+
+
+def _is_bind(mount: Mount, options: mountoptions.Options) -> bool:
+    return bool(options.bind) or mount.type == "bind"
+
+
+def _check_proc(because: str, destination: str) -> None:
+    if destination.startswith("/proc/") and destination not in steps.IN_PROC:
+        raise ConfigError(f"{because}.destination", f'"{destination}" cannot be mounted because it is inside /proc')
+
+
+def masks(config: Config) -> "list[Step]":
+    """Masked and read-only paths, before the root changes: the host's /dev/null is at hand there."""
+    found: "list[Step]" = []
+    if config.linux.readonlyPaths:
+        found.append(steps.ReadonlyPaths("linux.readonlyPaths", config.linux.readonlyPaths))
+    if config.linux.maskedPaths:
+        found.append(steps.MaskPaths("linux.maskedPaths", config.linux.maskedPaths))
+    return found
+
+
+def change(config: Config, request: Request) -> "list[Step]":
+    """The change of root and what only goes after it."""
+    rootfs = root_path(config, request.bundle)
+    if not _has(config, "mount"):
+        return [steps.ChangeRoot("root.path", rootfs, "chroot")]
+    found: "list[Step]" = [steps.ChangeRoot("root.path", rootfs, "pivot_root" if request.pivot else "move")]
+    kind = config.linux.rootfsPropagation
+    if kind.removeprefix("r") in ("shared", "unbindable"):
+        found.append(steps.SetFinalPropagation("linux.rootfsPropagation", kind.removeprefix("r"), kind.startswith("r")))
+    return found
+
+
+def seal(config: Config) -> "list[Step]":
+    """Read-only remounts that had to wait until everything was written."""
+    found: "list[Step]" = []
+    if not _has(config, "mount"):
+        return found
+    for index, mount in enumerate(config.mounts):
+        options = mountoptions.parse(mount.options, f"mounts[{index}].options", mount.type)
+        destination = clean(mount.destination)
+        late = not _is_bind(mount, options) and mount.type != "cgroup" and _read_only_late(mount, destination)
+        if late and options.attributes.set & m.RDONLY:
+            found.append(steps.RemountReadonly(f"mounts[{index}].options", destination))
+    if config.root is not None and config.root.readonly:
+        found.append(steps.RemountReadonly("root.readonly", "/"))
+    return found
+
+
+def _has(config: Config, kind: str) -> bool:
+    return config.linux.namespace(kind) is not None
+
+
+def _new(config: Config, kind: str) -> bool:
+    entry = config.linux.namespace(kind)
+    return entry is not None and not entry.path

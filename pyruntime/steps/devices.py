@@ -1,0 +1,173 @@
+"""Steps about /dev: nodes, links, the console."""
+
+import posix as os
+
+from pyruntime.errors import Error
+from pyruntime.kernel import mounts, paths, tty
+from pyruntime.kernel.fdpass import send_fd
+from pyruntime.steps.base import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.walk.walker import Walker
+
+_S_IFMT = 0o170000
+_KINDS = {"c": 0o020000, "u": 0o020000, "b": 0o060000, "p": 0o010000}
+
+
+class Node:
+    """One device node, in kernel's terms."""
+
+    __slots__ = ("gid", "kind", "major", "minor", "mode", "path", "uid")
+
+    def __init__(self, path: str, kind: str, major: int, minor: int, mode: int = 0o666, uid: int = 0, gid: int = 0) -> None:
+        self.path = path
+        self.kind = kind
+        self.major = major
+        self.minor = minor
+        self.mode = mode
+        self.uid = uid
+        self.gid = gid
+
+
+class MakeDevices(Step):
+    """mknod each node, or bind the host's where a user namespace forbids mknod."""
+
+    def __init__(self, because: str, nodes: "list[Node]", bind: bool) -> None:
+        super().__init__(because)
+        self.nodes = nodes
+        self.bind = bind
+
+    def describe(self) -> str:
+        return f"{'bind' if self.bind else 'mknod (bind, if refused)'} {' '.join(node.path for node in self.nodes)}"
+
+    def run(self, walker: "Walker") -> None:
+        for node in self.nodes:
+            if self.bind:
+                self._bind(walker.fds["root"], node)
+            else:
+                self._make(walker.fds["root"], node)
+
+    def _bind(self, root: int, node: Node) -> None:
+        tree = mounts.open_tree(node.path, recursive=False)
+        target = paths.make_file(root, node.path)
+        mounts.attach(tree, target)
+        os.close(tree)
+        os.close(target)
+
+    def _make(self, root: int, node: Node) -> None:
+        parent, name = paths.make_parent(root, node.path)
+        try:
+            os.mknod(name, _KINDS[node.kind] | node.mode, os.makedev(node.major, node.minor), dir_fd=parent)
+        except FileExistsError:
+            self._check(parent, name, node)
+        except PermissionError:
+            os.close(parent)
+            self._bind(root, node)  # an outer user namespace, or a device program of an outer container
+            return
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, node.path) from None
+        os.chown(name, node.uid, node.gid, dir_fd=parent, follow_symlinks=False)
+        if os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & 0o7777 != node.mode:
+            os.chmod(name, node.mode, dir_fd=parent)  # no link: the stat above has just seen the node
+        os.close(parent)
+
+    def _check(self, parent: int, name: str, node: Node) -> None:
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        wanted = 0 if node.kind == "p" else os.makedev(node.major, node.minor)
+        if found.st_mode & _S_IFMT != _KINDS[node.kind] or found.st_rdev != wanted:
+            raise Error(
+                f"{self.because}: {node.path} exists in the rootfs and is not the device {node.kind} "
+                f"{node.major}:{node.minor}; remove it from the rootfs"
+            )
+
+
+class LinkDevices(Step):
+    """The usual links in /dev; one that is there already stays."""
+
+    def __init__(self, because: str, links: "list[tuple[str, str]]") -> None:
+        super().__init__(because)
+        self.links = links
+
+    def describe(self) -> str:
+        return "link " + ", ".join(f"{name} → {target}" for name, target in self.links)
+
+    def run(self, walker: "Walker") -> None:
+        for path, target in self.links:
+            parent, name = paths.make_parent(walker.fds["root"], path)
+            try:
+                if path == "/dev/ptmx":
+                    _remove(parent, name)
+                os.symlink(target, name, dir_fd=parent)
+            except FileExistsError:
+                pass
+            finally:
+                os.close(parent)
+
+
+def _remove(parent: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=parent)
+    except FileNotFoundError:
+        return
+
+
+class OpenConsole(Step):
+    """A pty of the container's own devpts: its slave becomes stdio and the controlling terminal."""
+
+    def __init__(self, because: str, rows: int, columns: int, bind: bool, to_host: bool, uid: int) -> None:
+        super().__init__(because)
+        self.rows = rows
+        self.columns = columns
+        self.bind = bind
+        self.to_host = to_host
+        self.uid = uid
+
+    def describe(self) -> str:
+        size = f", {self.columns}x{self.rows}" if self.rows and self.columns else ""
+        return f"open a pty of the container's devpts{size}" + (", bind it on /dev/console" if self.bind else "")
+
+    def run(self, walker: "Walker") -> None:
+        master, slave = tty.open_pty(walker.fds["root"])
+        if self.rows and self.columns:
+            tty.set_size(slave, self.rows, self.columns)
+        os.fchown(slave, self.uid, -1)
+        if self.bind:
+            self._bind(walker.fds["root"], slave)
+        for fd in (0, 1, 2):
+            os.dup2(slave, fd, True)
+        os.close(slave)
+        tty.make_controlling(0)
+        walker.fds["master"] = master
+        if self.to_host:
+            walker.give("master")
+
+    def _bind(self, root: int, slave: int) -> None:
+        """Attach the slave's own mount entry: no name in /dev/pts is looked up, so none can be swapped."""
+        tree = mounts.open_tree("", recursive=False, dir_fd=slave)
+        target = paths.make_file(root, "/dev/console")
+        mounts.attach(tree, target)
+        os.close(tree)
+        os.close(target)
+
+
+class SendConsole(Step):
+    """Hand the pty's master to the caller over its console socket, and keep no copy."""
+
+    def describe(self) -> str:
+        return "send the pty's master to the console socket"
+
+    def run(self, walker: "Walker") -> None:
+        send_fd(walker.fds["console_socket"], b"/dev/ptmx", walker.fds["master"])
+        walker.close_fd("master")
+        walker.close_fd("console_socket")
+
+
+class DropMaster(Step):
+    """Close our copy of the pty's master once the host lane has it."""
+
+    def describe(self) -> str:
+        return "close init's copy of the pty's master"
+
+    def run(self, walker: "Walker") -> None:
+        walker.close_fd("master")

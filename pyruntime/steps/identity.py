@@ -1,0 +1,219 @@
+"""Steps about who the process is: groups, user, capabilities, no_new_privs, terminal-less stdio."""
+
+import posix as os
+
+from pyruntime.errors import Error, explain_oserror
+from pyruntime.kernel import caps, paths, process
+from pyruntime.kernel.procfs import read
+from pyruntime.steps.base import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.walk.walker import Walker
+
+_EINVAL, _EACCES, _EROFS, _EPERM = 22, 13, 30, 1
+_PASSWD_MAX = 1 << 20
+_NULL = os.makedev(1, 3)
+
+
+class OwnStdio(Step):
+    """Give stdin, stdout and stderr to the process's user, so that it may reopen them; the group stays."""
+
+    def __init__(self, because: str, uid: int) -> None:
+        super().__init__(because)
+        self.uid = uid
+
+    def describe(self) -> str:
+        return f"give stdin, stdout and stderr to uid {self.uid}"
+
+    def run(self, walker: "Walker") -> None:
+        for fd in (0, 1, 2):
+            found = os.fstat(fd)
+            if found.st_uid == self.uid or found.st_rdev == _NULL:
+                continue
+            try:
+                os.fchown(fd, self.uid, -1)
+            except OSError as error:
+                if error.errno not in (_EPERM, _EROFS, _EINVAL):  # not ours to give: the process keeps what it has
+                    raise
+
+
+class ReopenNull(Step):
+    """Replace the host's /dev/null on stdio by the container's, whose mount the container may see and no more."""
+
+    def describe(self) -> str:
+        return "reopen /dev/null of the container where stdio is the host's"
+
+    def run(self, walker: "Walker") -> None:
+        for fd in (0, 1, 2):
+            if os.fstat(fd).st_rdev != _NULL or os.fstat(fd).st_mode & 0o170000 != 0o020000:
+                continue
+            try:
+                null = paths.open_in_root(walker.fds["root"], "/dev/null", os.O_RDWR | os.O_NOCTTY)
+            except OSError:  # a rootfs without /dev/null keeps the host's: it leads nowhere else
+                return
+            if os.fstat(null).st_rdev == _NULL:
+                os.dup2(null, fd, True)
+            os.close(null)
+
+
+class EnterCwd(Step):
+    """chdir to the working directory, made if missing; it must lie inside the root."""
+
+    def __init__(self, because: str, cwd: str, make: bool, late: bool = False) -> None:
+        super().__init__(because)
+        self.cwd = cwd
+        self.make = make
+        self.late = late
+
+    def describe(self) -> str:
+        return f"chdir {self.cwd}" + (" as the process's user, if root was refused" if self.late else "")
+
+    def run(self, walker: "Walker") -> None:
+        if self.late and not walker.values.pop("cwd_refused", 0):
+            return
+        try:
+            if self.make and not self.late:
+                os.close(paths.make_directory(walker.fds["root"], self.cwd))
+            fd = paths.open_in_root(walker.fds["root"], self.cwd, paths.O_PATH | os.O_DIRECTORY)
+            os.fchdir(fd)
+            os.close(fd)
+        except OSError as error:
+            if error.errno == _EACCES and not self.late:
+                walker.values["cwd_refused"] = 1  # NFS and FUSE may refuse root what they grant the user
+                return
+            raise Error(f"{self.because} {self.cwd}: {os.strerror(error.errno).lower()}") from None
+        if not os.getcwd().startswith("/"):
+            raise Error(f"{self.because} {self.cwd}: current working directory is outside of container mount namespace root")
+
+
+class BuildEnvironment(Step):
+    """The environment for execve: the last of duplicates wins, HOME is looked up where it is missing."""
+
+    def __init__(self, because: str, env: "list[str]", uid: int, terminal: bool) -> None:
+        super().__init__(because)
+        self.env = env
+        self.uid = uid
+        self.terminal = terminal
+
+    def describe(self) -> str:
+        return f"environment of {len(self.env)} entries; HOME from the container's /etc/passwd if missing"
+
+    def run(self, walker: "Walker") -> None:
+        env: "dict[bytes, bytes]" = {}
+        for entry in self.env:
+            name, _, value = entry.encode("utf-8", "surrogateescape").partition(b"=")
+            env[name] = value
+        if self.terminal:
+            env.setdefault(b"TERM", b"xterm")
+        if not env.get(b"HOME"):
+            env[b"HOME"] = self._home(walker.fds["root"])
+        walker.objects["env"] = env
+
+    def _home(self, root: int) -> bytes:
+        uid = str(self.uid).encode()
+        for line in (paths.read_file(root, "/etc/passwd", _PASSWD_MAX) or b"").split(b"\n"):
+            fields = line.split(b":")
+            if len(fields) > 5 and fields[2] == uid and fields[5]:
+                return fields[5]
+        return b"/"
+
+
+class DropBounding(Step):
+    """Drop from the bounding set what the config does not name: no execve can bring it back."""
+
+    def __init__(self, because: str, names: "list[str]") -> None:
+        super().__init__(because)
+        self.names = names
+
+    def describe(self) -> str:
+        return f"bounding set: keep {_names(self.names)}"
+
+    def run(self, walker: "Walker") -> None:
+        caps.drop_bounding(caps.mask(self.names))
+        extra = caps.bounding() & ~caps.mask(self.names)
+        if extra:
+            raise Error(f"{self.because}: capabilities {extra:#x} are still in the bounding set")
+
+
+def _names(names: "list[str]") -> str:
+    return " ".join(name[4:].lower() for name in names) or "none"
+
+
+class SetUser(Step):
+    """Supplementary groups, group and user, in this order; the permitted capabilities survive for the next step."""
+
+    def __init__(self, because: str, uid: int, gid: int, groups: "list[int]", set_groups: bool) -> None:
+        super().__init__(because)
+        self.uid = uid
+        self.gid = gid
+        self.groups = groups
+        self.set_groups = set_groups
+
+    def describe(self) -> str:
+        groups = " ".join(map(str, self.groups)) or "none"
+        return f"uid {self.uid}, gid {self.gid}, supplementary groups {groups if self.set_groups else 'as they are'}"
+
+    def run(self, walker: "Walker") -> None:
+        process.set_keep_caps(True)
+        if self.set_groups and self._groups_allowed():
+            os.setgroups(self.groups)
+        self._set("gid", self.gid, os.setresgid)
+        self._set("uid", self.uid, os.setresuid)
+        process.set_keep_caps(False)
+        process.set_dumpable(False)
+
+    def _groups_allowed(self) -> bool:
+        """A user namespace made without privilege forbids setgroups; then there are no groups to clear either."""
+        try:
+            return read("/proc/self/setgroups").strip() != "deny"
+        except OSError:
+            return True
+
+    def _set(self, kind: str, number: int, call: "object") -> None:
+        try:
+            call(number, number, number)  # type: ignore[operator]
+        except OSError as error:
+            if error.errno == _EINVAL:
+                raise Error(
+                    f"{self.because}.{kind}: cannot set{kind} to unmapped {kind} {number} in user namespace; "
+                    f"add it to linux.{kind}Mappings"
+                ) from None
+            raise
+
+
+class SetCapabilities(Step):
+    """The permitted, effective and inheritable sets, then the ambient one; read back afterwards."""
+
+    def __init__(
+        self, because: str, effective: "list[str]", permitted: "list[str]", inheritable: "list[str]", ambient: "list[str]"
+    ) -> None:
+        super().__init__(because)
+        self.effective = effective
+        self.permitted = permitted
+        self.inheritable = inheritable
+        self.ambient = ambient
+
+    def describe(self) -> str:
+        sets = (("effective", self.effective), ("permitted", self.permitted), ("inheritable", self.inheritable))
+        return "capabilities: " + ", ".join(f"{kind} {_names(names)}" for kind, names in (*sets, ("ambient", self.ambient)))
+
+    def run(self, walker: "Walker") -> None:
+        try:
+            caps.capset(caps.mask(self.effective), caps.mask(self.permitted), caps.mask(self.inheritable))
+        except OSError as error:
+            raise Error(f"{self.because}: {explain_oserror(error)}: the runtime itself lacks one of {_names(self.permitted)}") from None
+        try:
+            caps.set_ambient(caps.mask(self.ambient))
+        except OSError as error:
+            raise Error(f"{self.because}.ambient: can't raise ambient capability {explain_oserror(error)}") from None
+
+
+class SetNoNewPrivs(Step):
+    """no_new_privs: no setuid program or file capability raises rights from here on."""
+
+    def describe(self) -> str:
+        return "prctl(PR_SET_NO_NEW_PRIVS)"
+
+    def run(self, walker: "Walker") -> None:
+        process.set_no_new_privs()

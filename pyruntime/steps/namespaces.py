@@ -1,0 +1,281 @@
+"""Steps about processes and namespaces: clone, join, id maps, becoming init."""
+
+import _signal
+import gc
+import posix as os
+
+from pyruntime.errors import Error
+from pyruntime.kernel import keys, net, ns, process, sched
+from pyruntime.kernel.procfs import write
+from pyruntime.kernel.syscall import syscall
+from pyruntime.steps.base import HOST, Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.config.mounts import IDMapping
+    from pyruntime.walk.walker import Walker
+
+
+class OpenNamespace(Step):
+    """Open a namespace file on the host, check its kind, keep the descriptor for a later join."""
+
+    lane = HOST
+
+    def __init__(self, because: str, kind: str, path: str) -> None:
+        super().__init__(because)
+        self.kind = kind
+        self.path = path
+
+    def describe(self) -> str:
+        return f"open the {self.kind} namespace {self.path}"
+
+    def run(self, walker: "Walker") -> None:
+        try:
+            walker.fds[f"ns:{self.kind}"] = ns.open_namespace(self.path, self.kind)
+        except ValueError as error:
+            raise Error(f"{self.because}.path {self.path}: {error}") from None
+
+
+class Clone(Step):
+    """Fork the process that becomes the container, with its new namespaces, inside its cgroup."""
+
+    lane = HOST
+
+    def __init__(self, because: str, new: "list[str]", in_cgroup: bool, join_pid: bool = False, stage: bool = False) -> None:
+        super().__init__(because)
+        self.new = new
+        self.in_cgroup = in_cgroup
+        self.join_pid = join_pid
+        self.stage = stage
+
+    def describe(self) -> str:
+        what = f"new namespaces {' '.join(self.new)}" if self.new else "no new namespace"
+        where = ", inside its cgroup" if self.in_cgroup else ""
+        joined = ", in the joined pid namespace" if self.join_pid else ""
+        return f"clone3 {'a stage process' if self.stage else 'init'}: {what}{where}{joined}"
+
+    def run(self, walker: "Walker") -> None:
+        walker.open_channel()
+        gc.disable()
+        home = None
+        if self.join_pid:
+            home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+            ns.setns(walker.fds["ns:pid"], "pid")
+        pid = process.clone3(ns.mask(self.new), walker.fds.get("cgroup") if self.in_cgroup else None)
+        walker.split(child=pid == 0)
+        if home is not None and pid:
+            ns.setns(home, "pid")
+            os.close(home)
+        if pid:
+            walker.values["stage_pid" if self.stage else "init_pid"] = pid
+
+    def undo(self, walker: "Walker") -> None:
+        for name in ("stage_pid", "init_pid"):
+            pid = walker.values.pop(name, None)
+            if pid:
+                _end(pid)
+
+
+def _end(pid: int) -> None:
+    try:
+        os.kill(pid, _signal.SIGKILL)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        return
+
+
+class Join(Step):
+    """setns into a namespace that was opened on the host."""
+
+    def __init__(self, because: str, kind: str, path: str) -> None:
+        super().__init__(because)
+        self.kind = kind
+        self.path = path
+
+    def describe(self) -> str:
+        return f"setns: join the {self.kind} namespace {self.path}"
+
+    def run(self, walker: "Walker") -> None:
+        ns.setns(walker.fds[f"ns:{self.kind}"], self.kind)
+        walker.close_fd(f"ns:{self.kind}")
+
+
+class Unshare(Step):
+    """New namespaces for the calling process; of kinds pid and time for its children."""
+
+    def __init__(self, because: str, kinds: "list[str]") -> None:
+        super().__init__(because)
+        self.kinds = kinds
+
+    def describe(self) -> str:
+        return f"unshare: new namespaces {' '.join(self.kinds)}"
+
+    def run(self, walker: "Walker") -> None:
+        ns.unshare(self.kinds)
+
+
+class SetTimeOffsets(Step):
+    """Shift the clocks of the time namespace that the next child will enter."""
+
+    def __init__(self, because: str, offsets: "list[tuple[str, int, int]]") -> None:
+        super().__init__(because)
+        self.offsets = offsets
+
+    def describe(self) -> str:
+        shifts = ", ".join(f"{clock} {secs} s {nanosecs} ns" for clock, secs, nanosecs in self.offsets)
+        return f"shift the clocks of the time namespace: {shifts}"
+
+    def run(self, walker: "Walker") -> None:
+        for clock, secs, nanosecs in self.offsets:
+            write("/proc/self/timens_offsets", f"{clock} {secs} {nanosecs}\n")
+
+
+class ForkInit(Step):
+    """The stage process forks init as its own sibling (CLONE_PARENT), tells its pid and ends."""
+
+    def __init__(self, because: str, new: "list[str]") -> None:
+        super().__init__(because)
+        self.new = new
+
+    def describe(self) -> str:
+        what = f", new namespaces {' '.join(self.new)}" if self.new else ""
+        return f"clone3 init beside the stage process (CLONE_PARENT){what}"
+
+    def run(self, walker: "Walker") -> None:
+        pid = process.clone3(ns.mask(self.new), sibling=True)
+        if pid:
+            walker.values["init_pid"] = pid
+            walker.give("init_pid")
+            walker.pass_baton(kind=b"N")
+            os._exit(0)
+
+
+class AdoptInit(Step):
+    """Learn init's pid from the stage process and reap that."""
+
+    lane = HOST
+
+    def describe(self) -> str:
+        return "learn init's pid, reap the stage process"
+
+    def run(self, walker: "Walker") -> None:
+        while "init_pid" not in walker.values:
+            walker.take()
+        os.waitpid(walker.values.pop("stage_pid"), 0)
+
+
+class WriteIdMap(Step):
+    """Map user or group ids of init's new user namespace; by newuidmap(1) where we may not write them ourselves."""
+
+    lane = HOST
+
+    def __init__(self, because: str, kind: str, mappings: "list[IDMapping]", helper: bool, deny_setgroups: bool) -> None:
+        super().__init__(because)
+        self.kind = kind
+        self.mappings = mappings
+        self.helper = helper
+        self.deny_setgroups = deny_setgroups
+
+    def describe(self) -> str:
+        maps = ", ".join(f"{m.containerID}-{m.containerID + m.size - 1} → host {m.hostID}" for m in self.mappings)
+        by = f" by new{self.kind}map" if self.helper else ""
+        return f"write {self.kind}_map{by}: {maps}"
+
+    def run(self, walker: "Walker") -> None:
+        pid = walker.values["init_pid"]
+        if self.helper:
+            self._by_helper(pid)
+            return
+        if self.deny_setgroups:
+            write(f"/proc/{pid}/setgroups", "deny")
+        lines = "".join(f"{m.containerID} {m.hostID} {m.size}\n" for m in self.mappings)
+        write(f"/proc/{pid}/{self.kind}_map", lines)
+
+    def _by_helper(self, pid: int) -> None:
+        from pyruntime.kernel.spawn import run_program
+
+        words = [str(n) for m in self.mappings for n in (m.containerID, m.hostID, m.size)]
+        name = f"new{self.kind}map"
+        status, output = run_program(name, [name, str(pid), *words])
+        if status:
+            raise Error(f"{self.because}: {name} failed: {output or f'exit status {status}'}; see /etc/sub{self.kind} and the package uidmap")
+
+
+class BecomeRoot(Step):
+    """Take uid and gid 0 of the new user namespace, so that what is made from here on belongs to its root."""
+
+    def describe(self) -> str:
+        return "become uid 0, gid 0 of the user namespace"
+
+    def run(self, walker: "Walker") -> None:
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+
+
+class Isolate(Step):
+    """Own session, not dumpable, every CPU, no signal handler of ours: nothing of the caller's clings to init."""
+
+    def __init__(self, because: str, affinity: "list[int] | None" = None) -> None:
+        super().__init__(because)
+        self.affinity = affinity
+
+    def describe(self) -> str:
+        cpus = "the CPUs of its cgroup" if self.affinity is None else f"CPUs {self.affinity}"
+        return f"own session, not dumpable, default signals, {cpus}"
+
+    def run(self, walker: "Walker") -> None:
+        process.reset_signals()
+        os.setsid()
+        process.set_dumpable(False)
+        if self.affinity is None:
+            sched.reset_affinity()
+        else:
+            sched.set_affinity(self.affinity)
+
+
+class JoinKeyring(Step):
+    """A session keyring of the container's own, so that it can't read the caller's keys."""
+
+    def __init__(self, because: str, name: str, other_search: bool) -> None:
+        super().__init__(because)
+        self.name = name
+        self.other_search = other_search
+
+    def describe(self) -> str:
+        return f"join the session keyring {self.name}"
+
+    def run(self, walker: "Walker") -> None:
+        keys.join_session(self.name, self.other_search)
+
+
+class LoopbackUp(Step):
+    """Bring lo up in the new network namespace."""
+
+    def describe(self) -> str:
+        return "bring lo up"
+
+    def run(self, walker: "Walker") -> None:
+        net.loopback_up()
+
+
+class SetHostname(Step):
+    """sethostname in the container's uts namespace."""
+
+    call = "sethostname"
+
+    def __init__(self, because: str, name: str) -> None:
+        super().__init__(because)
+        self.name = name
+
+    def describe(self) -> str:
+        return f"{self.call} {self.name}"
+
+    def run(self, walker: "Walker") -> None:
+        name = self.name.encode("utf-8", "surrogateescape")
+        syscall(self.call, name, len(name))
+
+
+class SetDomainname(SetHostname):
+    """setdomainname in the container's uts namespace."""
+
+    call = "setdomainname"

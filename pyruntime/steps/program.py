@@ -1,0 +1,183 @@
+"""The last steps: find the program, wait at the start barrier, close what is not the container's, execve."""
+
+import posix as os
+
+from pyruntime.errors import Error
+from pyruntime.kernel import process
+from pyruntime.steps.base import HOST, Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.engine.base import Engine, Module
+    from pyruntime.walk.walker import Walker
+
+_S_IFMT, _S_IFDIR = 0o170000, 0o040000
+_DEFAULT_PATH = "/bin:/usr/bin"
+
+
+class FindProgram(Step):
+    """Look the program up as the process's user, at create time, so that a missing one fails `create` and not later."""
+
+    def __init__(self, because: str, program: str) -> None:
+        super().__init__(because)
+        self.program = program
+
+    def describe(self) -> str:
+        return f"find the program {self.program} in the container"
+
+    def run(self, walker: "Walker") -> None:
+        if "/" in self.program:
+            self._demand(self.program)
+            walker.texts["program"] = self.program
+            return
+        walker.texts["program"] = self._search(walker)
+
+    def _demand(self, path: str) -> None:
+        try:
+            found = os.stat(path)
+        except OSError as error:
+            raise self._error(f"stat {path}: {os.strerror(error.errno).lower()}") from None
+        if found.st_mode & _S_IFMT == _S_IFDIR:
+            raise self._error("permission denied: it is a directory")
+        if not os.access(path, os.X_OK):
+            raise self._error(f"permission denied: mode is {found.st_mode & 0o7777:04o}, needs an x bit")
+
+    def _search(self, walker: "Walker") -> str:
+        env = walker.objects["env"]
+        path = env.get(b"PATH", b"").decode("utf-8", "surrogateescape") if isinstance(env, dict) else ""
+        refused = ""
+        for folder in (path or _DEFAULT_PATH).split(":"):
+            candidate = f"{folder or '.'}/{self.program}"
+            try:
+                self._demand(candidate)
+            except Error as error:
+                if "permission denied" in error.text and "directory" not in error.text:
+                    refused = error.text
+                continue
+            return candidate
+        if refused:
+            raise Error(refused)
+        raise self._error(f"executable file not found in $PATH ({path})")
+
+    def _error(self, reason: str) -> Error:
+        return Error(f'exec: "{self.program}": {reason}')
+
+
+class PassDescriptors(Step):
+    """Let the caller's extra descriptors through execve; every other one is closed."""
+
+    def __init__(self, because: str, count: int) -> None:
+        super().__init__(because)
+        self.count = count
+
+    def describe(self) -> str:
+        kept = f"0 to {2 + self.count}"
+        return f"keep descriptors {kept}, close the rest but the start barrier"
+
+    def run(self, walker: "Walker") -> None:
+        for fd in range(3, 3 + self.count):
+            os.set_inheritable(fd, True)
+        channel = walker.channel.end.fileno() if walker.channel else -1
+        keep = sorted(fd for fd in (*(walker.fds.get(name, -1) for name in ("root", "barrier")), channel) if fd >= 0)
+        first = 3 + self.count
+        for fd in keep:
+            if fd > first:
+                process.close_range(first, fd - 1)
+            first = max(first, fd + 1)
+        process.close_above(first - 1)
+        walker.fds = {name: fd for name, fd in walker.fds.items() if fd in keep}
+
+
+class WaitForStart(Step):
+    """Sleep until `start` writes to the fifo; the command that made us is gone by then."""
+
+    def describe(self) -> str:
+        return "wait until `start` writes to exec.fifo"
+
+    def run(self, walker: "Walker") -> None:
+        walker.close_fd("root")
+        if walker.channel is not None:
+            walker.channel.close()
+            walker.channel = None
+        if not os.read(walker.fds["barrier"], 1):
+            os._exit(1)
+        walker.close_fd("barrier")
+
+
+class Execve(Step):
+    """Become the program."""
+
+    def __init__(self, because: str, args: "list[str]") -> None:
+        super().__init__(because)
+        self.argv = [word.encode("utf-8", "surrogateescape") for word in args]
+
+    def describe(self) -> str:
+        return "execve " + " ".join(word.decode("utf-8", "backslashreplace") for word in self.argv)
+
+    def run(self, walker: "Walker") -> None:
+        walker.close_fd("root")
+        path = walker.texts["program"]
+        try:
+            os.execve(path.encode("utf-8", "surrogateescape"), self.argv, walker.objects["env"])  # type: ignore[arg-type]
+        except OSError as error:
+            raise Error(f"exec {path}: {os.strerror(error.errno).lower()}") from None
+
+
+class LoadModule(Step):
+    """Compile the Wasm module before the fork: the engine's library must not be looked for inside the container."""
+
+    lane = HOST
+
+    def __init__(self, because: str, path: str, size: int, engine: str, load: "object") -> None:
+        super().__init__(because)
+        self.path = path
+        self.size = size
+        self.engine = engine
+        self.load = load
+
+    def describe(self) -> str:
+        return f"load the Wasm module {self.path} ({self.size} bytes) with {self.engine or 'the first engine that works'}"
+
+    def run(self, walker: "Walker") -> None:
+        walker.objects["module"] = self.load()  # type: ignore[operator]
+
+
+class EnterModule(Step):
+    """Run the module's _start in this process, where a native container would execve."""
+
+    def __init__(self, because: str, args: "list[str]", cwd: str) -> None:
+        super().__init__(because)
+        self.args = args
+        self.cwd = cwd
+
+    def describe(self) -> str:
+        return f"enter the Wasm module: _start of {' '.join(self.args)}, / preopened"
+
+    def run(self, walker: "Walker") -> None:
+        engine, module = self._module(walker)
+        env = walker.objects["env"]
+        entries = [b"=".join(item).decode("utf-8", "surrogateescape") for item in env.items()] if isinstance(env, dict) else []
+        if not any(entry.startswith("PWD=") for entry in entries):
+            entries.append(f"PWD={self.cwd}")
+        process.close_above(2)
+        walker.channel = None
+        os._exit(engine.run(module, self.args, entries, [("/", "/")]))
+
+    def _module(self, walker: "Walker") -> "tuple[Engine, Module]":
+        loaded = walker.objects["module"]
+        if not isinstance(loaded, tuple):
+            raise SystemError("no module was loaded")
+        return loaded
+
+
+class AwaitExec(Step):
+    """End of file on the channel: init has reached execve (or entered the module)."""
+
+    lane = HOST
+    waits_for_end = True
+
+    def describe(self) -> str:
+        return "see init reach execve"
+
+    def run(self, walker: "Walker") -> None:
+        return

@@ -1,0 +1,272 @@
+"""Steps of the command itself: the container's record, its cgroup, its sockets, its barrier."""
+
+import posix as os
+
+from pyruntime.cgroup import fs, kill, members
+from pyruntime.cgroup.guard import guard
+from pyruntime.errors import Error, explain_oserror
+from pyruntime.kernel import fdpass, process
+from pyruntime.kernel.procfs import boot_id, start_time
+from pyruntime.report.times import now
+from pyruntime.state.store import FIFO, Container, reserve
+from pyruntime.steps.base import HOST, Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyruntime.cgroup.values import Write
+    from pyruntime.walk.walker import Walker
+
+
+def container_of(walker: "Walker") -> Container:
+    """The container whose record an earlier step opened."""
+    container = walker.objects["container"]
+    if not isinstance(container, Container):
+        raise SystemError("no container in the walker")
+    return container
+
+
+class Reserve(Step):
+    """Take the id by making the state directory, and write down what is about to be made."""
+
+    lane = HOST
+
+    def __init__(self, because: str, root: str, container_id: str, intent: "dict[str, Any]") -> None:
+        super().__init__(because)
+        self.root = root
+        self.container_id = container_id
+        self.intent = intent
+
+    def describe(self) -> str:
+        return f"make the state directory {self.root}/{self.container_id}, write the intent"
+
+    def run(self, walker: "Walker") -> None:
+        container = reserve(self.root, self.container_id)
+        walker.objects["container"] = container
+        own = {**container.own, **self.intent["pyruntime"], "stage": "creating"}
+        container.data.update({**self.intent, "pyruntime": own})
+        container.save()
+
+    def undo(self, walker: "Walker") -> None:
+        container = walker.objects.pop("container", None)
+        if isinstance(container, Container):
+            container.remove()
+
+
+class MakeCgroup(Step):
+    """Make the container's cgroup, with the controllers enabled from the top down."""
+
+    lane = HOST
+
+    def __init__(self, because: str, mount: str, path: str, controllers: "list[str]", needed: "list[str]", lenient: bool) -> None:
+        super().__init__(because)
+        self.mount = mount
+        self.path = path
+        self.controllers = controllers
+        self.needed = needed
+        self.lenient = lenient
+
+    def describe(self) -> str:
+        return f"make cgroup {self.path}" + (" (go without, if refused: rootless and no limits)" if self.lenient else "")
+
+    def run(self, walker: "Walker") -> None:
+        try:
+            walker.objects["made_cgroups"] = fs.create(self.mount, self.path, self.controllers, self.needed)
+        except fs.CgroupError as error:
+            if not self.lenient or error.errno not in (1, 13, 30):
+                raise
+            container_of(walker).data["cgroup_paths"] = {}
+            return
+        directory = self.mount + self.path
+        walker.fds["cgroup"] = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        walker.texts["cgroup"] = directory
+
+    def undo(self, walker: "Walker") -> None:
+        directory = walker.texts.get("cgroup")
+        if directory:
+            walker.close_fd("cgroup")
+            kill.kill(directory)
+            members.remove(directory)
+            made = walker.objects.get("made_cgroups")
+            fs.uncreate([path for path in made if path != directory] if isinstance(made, list) else [])
+
+
+class ApplyLimits(Step):
+    """Write the limits into the cgroup's files."""
+
+    lane = HOST
+
+    def __init__(self, because: str, writes: "list[Write]") -> None:
+        super().__init__(because)
+        self.writes = writes
+
+    def describe(self) -> str:
+        return ", ".join(f"{w.file} = {w.value}" for w in self.writes)
+
+    def run(self, walker: "Walker") -> None:
+        if "cgroup" not in walker.texts:
+            raise Error(f"{self.because}: rootless needs no limits + no cgrouppath when no permission is granted for cgroups")
+        fs.apply(walker.texts["cgroup"], self.writes)
+
+
+class DelegateCgroup(Step):
+    """Give the cgroup to the container's user, who may then divide it (systemd inside a container does)."""
+
+    lane = HOST
+
+    def __init__(self, because: str, uid: int) -> None:
+        super().__init__(because)
+        self.uid = uid
+
+    def describe(self) -> str:
+        return f"give the cgroup to uid {self.uid}, without its limits"
+
+    def run(self, walker: "Walker") -> None:
+        if "cgroup" in walker.texts:
+            fs.chown_delegate(walker.texts["cgroup"], self.uid)
+
+
+class FilterDevices(Step):
+    """Attach the program that decides every open and mknod of a device in this cgroup."""
+
+    lane = HOST
+
+    def __init__(self, because: str, rules: int, instructions: bytes, lenient: bool) -> None:
+        super().__init__(because)
+        self.rules = rules
+        self.instructions = instructions
+        self.lenient = lenient
+
+    def describe(self) -> str:
+        size = len(self.instructions) // 8
+        leave = " (go without, if refused)" if self.lenient else ""
+        return f"attach a device program of {size} instructions for {self.rules} rules{leave}"
+
+    def run(self, walker: "Walker") -> None:
+        if "cgroup" not in walker.fds:
+            return
+        try:
+            guard(walker.fds["cgroup"], self.instructions)
+        except fs.CgroupError:
+            if not self.lenient:
+                raise
+
+
+class MakeBarrier(Step):
+    """The fifo that `start` writes to; init holds it open for reading and writing, so a writer always finds a reader."""
+
+    lane = HOST
+
+    def __init__(self, because: str, uid: int, gid: int) -> None:
+        super().__init__(because)
+        self.uid = uid
+        self.gid = gid
+
+    def describe(self) -> str:
+        return "make the start barrier exec.fifo"
+
+    def run(self, walker: "Walker") -> None:
+        dir_fd = container_of(walker).dir_fd
+        os.mkfifo(FIFO, 0o600, dir_fd=dir_fd)
+        walker.fds["barrier"] = os.open(FIFO, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=dir_fd)
+        os.fchmod(walker.fds["barrier"], 0o622)
+        if self.uid or self.gid:
+            os.fchown(walker.fds["barrier"], self.uid, self.gid)
+
+
+class ConnectSocket(Step):
+    """Connect to a socket of the caller before the root changes; its path is never looked up again."""
+
+    lane = HOST
+
+    def __init__(self, because: str, what: str, path: str, slot: str) -> None:
+        super().__init__(because)
+        self.what = what
+        self.path = path
+        self.slot = slot
+
+    def describe(self) -> str:
+        return f"connect to the {self.what} {self.path}"
+
+    def run(self, walker: "Walker") -> None:
+        walker.fds[self.slot] = fdpass.connect(self.path, self.what)
+
+
+class SendPidfd(Step):
+    """Hand a pidfd of init to the caller."""
+
+    lane = HOST
+
+    def __init__(self, because: str, payload: str) -> None:
+        super().__init__(because)
+        self.payload = payload
+
+    def describe(self) -> str:
+        return "send a pidfd of init to the pidfd socket"
+
+    def run(self, walker: "Walker") -> None:
+        pidfd = process.pidfd_open(walker.values["init_pid"])
+        fdpass.send_fd(walker.fds["pidfd_socket"], self.payload.encode(), pidfd)
+        os.close(pidfd)
+        walker.close_fd("pidfd_socket")
+
+
+class Save(Step):
+    """Record init's pid, start time and namespaces: from here on the container exists for every other command."""
+
+    lane = HOST
+
+    def __init__(self, because: str, stage: str, namespaces: "list[str]") -> None:
+        super().__init__(because)
+        self.stage = stage
+        self.namespaces = namespaces
+
+    def describe(self) -> str:
+        return f"save the state: {self.stage}"
+
+    def run(self, walker: "Walker") -> None:
+        container = container_of(walker)
+        pid = walker.values["init_pid"]
+        container.data["init_process_pid"] = pid
+        container.data["init_process_start"] = start_time(pid)
+        container.data["created"] = now()
+        container.data["namespace_paths"] = {f"NEW{kind.upper()}": f"/proc/{pid}/ns/{kind}" for kind in self.namespaces}
+        container.own["bootId"] = boot_id()
+        container.own["stage"] = self.stage
+        container.save()
+
+
+class WritePidFile(Step):
+    """The pid as bare digits, renamed into place so that nobody reads half of it."""
+
+    lane = HOST
+
+    def __init__(self, because: str, path: str) -> None:
+        super().__init__(because)
+        self.path = path
+
+    def describe(self) -> str:
+        return f"write init's pid to {self.path}"
+
+    def run(self, walker: "Walker") -> None:
+        folder, _, name = self.path.rpartition("/")
+        temporary = f"{folder}/.{name}"
+        try:
+            _unlink(temporary)
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            os.write(fd, str(walker.values["init_pid"]).encode())
+            os.close(fd)
+            os.rename(temporary, self.path)
+        except OSError as error:
+            raise Error(f"cannot write the pid file {self.path}: {explain_oserror(error)}") from None
+
+    def undo(self, walker: "Walker") -> None:
+        _unlink(self.path)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,99 @@
+"""What the two lanes say to each other: batons, news and failures, one datagram each.
+
+A SEQPACKET socketpair frames exactly and tells end of file. Four kinds of datagram:
+
+    B name=value …   the baton: the receiver's turn; values and the descriptors named `fd:NAME` travel with it
+    N name=value …   news that do not pass the turn (the pid of a process that is about to become init)
+    F index text     the sender's step `index` failed with this text; its lane has ended
+    (end of file)    the sender is gone: after the last step this means that execve was reached
+"""
+
+import _socket
+import _struct
+
+from pyruntime.errors import Error
+
+_MAX = 65536
+_TEXT_MAX = 32768
+_FDS_MAX = 16
+
+
+class Failed(Error):
+    """The other lane's step failed; `index` is its place in the plan."""
+
+    def __init__(self, index: int, text: str) -> None:
+        super().__init__(text)
+        self.index = index
+
+
+class PeerGone(Error):
+    """The other lane ended without a word."""
+
+
+class Channel:
+    """One end of the socketpair."""
+
+    def __init__(self, end: "_socket.socket") -> None:
+        self.end = end
+
+    def send(self, kind: bytes, values: "dict[str, int]", fds: "dict[str, int]") -> None:
+        """Send a baton or news. Raises PeerGone when nobody is there to take it."""
+        words = [f"{name}={value}" for name, value in values.items()] + [f"fd:{name}" for name in fds]
+        ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _struct.pack(f"{len(fds)}i", *fds.values()))] if fds else []
+        try:
+            self.end.sendmsg([kind + " ".join(words).encode()], ancillary, _socket.MSG_NOSIGNAL)
+        except OSError:
+            raise PeerGone("the other process has ended") from None
+
+    def fail(self, index: int, text: str) -> None:
+        """Report that our step `index` failed; lost without harm when nobody listens any more."""
+        data = b"F" + _struct.pack("I", index) + text.encode("utf-8", "surrogateescape")[:_TEXT_MAX]
+        try:
+            self.end.sendmsg([data], [], _socket.MSG_NOSIGNAL)
+        except OSError:
+            return
+
+    def receive(self) -> "tuple[bytes, dict[str, int], dict[str, int]]":
+        """Wait for the next datagram: (kind, values, descriptors). Raises Failed or PeerGone."""
+        while True:
+            try:
+                data, ancillary, flags, _ = self.end.recvmsg(
+                    _MAX, _socket.CMSG_SPACE(4 * _FDS_MAX), _socket.MSG_CMSG_CLOEXEC
+                )
+                break
+            except InterruptedError:
+                continue
+            except ConnectionResetError:
+                raise PeerGone("the other process has ended") from None
+        if not data:
+            raise PeerGone("the other process has ended")
+        if data[:1] == b"F":
+            raise Failed(_struct.unpack("I", data[1:5])[0], data[5:].decode("utf-8", "surrogateescape"))
+        return (data[:1], *_unpack(data[1:].decode(), ancillary))
+
+    def close(self) -> None:
+        """Close our end: the other side sees end of file."""
+        self.end.close()
+
+
+def _unpack(words: str, ancillary: "list[tuple[int, int, bytes]]") -> "tuple[dict[str, int], dict[str, int]]":
+    numbers: "list[int]" = []
+    for level, kind, data in ancillary:
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+            numbers.extend(_struct.unpack(f"{len(data) // 4}i", data))
+    values, names = {}, []
+    for word in words.split():
+        if word.startswith("fd:"):
+            names.append(word[3:])
+        else:
+            name, _, value = word.partition("=")
+            values[name] = int(value)
+    if len(names) != len(numbers):
+        raise SystemError(f"{len(names)} descriptors announced, {len(numbers)} received")
+    return values, dict(zip(names, numbers))
+
+
+def pair() -> "tuple[Channel, Channel]":
+    """The two ends, close-on-exec."""
+    one, two = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    return Channel(one), Channel(two)

@@ -1,0 +1,172 @@
+"""Walking a plan: one loop for both lanes.
+
+Before the fork only the host lane exists. A step that forks calls `walker.split()` in the child, and from there the
+same loop runs in two processes. Where the lane changes in the list, the baton is passed; whose lane it is not, waits.
+"""
+
+import posix as os
+
+from pyruntime.errors import Error, StepError, explain_oserror
+from pyruntime.steps.base import HOST, INIT, Step
+from pyruntime.walk.channel import Channel, Failed, PeerGone, pair
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Walker:
+    """The state of a walk: the list, our lane, and the slots for what is known late.
+
+    `values` are numbers (a pid), `fds` descriptors we hold by name, `texts` strings a later step of our lane needs.
+    """
+
+    def __init__(self, steps: "list[Step]", trace: "Callable[[int, Step], None] | None" = None) -> None:
+        self.steps = steps
+        self.lane = HOST
+        self.index = 0
+        self.values: "dict[str, int]" = {}
+        self.fds: "dict[str, int]" = {}
+        self.texts: "dict[str, str]" = {}
+        self.objects: "dict[str, object]" = {}
+        self.channel: "Channel | None" = None
+        self.other: "Channel | None" = None
+        self.trace = trace
+        self._gift_values: "list[str]" = []
+        self._gift_fds: "list[str]" = []
+
+    def open_channel(self) -> None:
+        """Make the socketpair; before the fork."""
+        self.channel, self.other = pair()
+
+    def split(self, child: bool) -> None:
+        """After the fork: keep our end, and in the child take the other lane."""
+        if self.channel is None or self.other is None:
+            raise SystemError("a plan forked without a channel")
+        if child:
+            self.channel, self.other = self.other, self.channel
+            self.lane = INIT
+        self.other.close()
+        self.other = None
+
+    def give(self, name: str) -> None:
+        """Let the value or descriptor in this slot travel with the next baton."""
+        (self._gift_values if name in self.values else self._gift_fds).append(name)
+
+    def pass_baton(self, kind: bytes = b"B") -> None:
+        """It is the other lane's turn (or, as news, just let it know)."""
+        if self.channel is None:
+            return
+        values = {name: self.values[name] for name in self._gift_values}
+        fds = {name: self.fds[name] for name in self._gift_fds}
+        self.channel.send(kind, values, fds)
+        self._gift_values, self._gift_fds = [], []
+
+    def take(self) -> bytes:
+        """Wait for the other lane's next word and keep what it brings; returns its kind. Raises Failed, PeerGone."""
+        if self.channel is None:
+            return b"B"
+        kind, values, fds = self.channel.receive()
+        self.values.update(values)
+        self.fds.update(fds)
+        return kind
+
+    def take_baton(self) -> None:
+        """Wait until it is our turn."""
+        while self.take() != b"B":
+            pass
+
+    def _await_end(self) -> None:
+        """Wait until the init lane has left by execve. Raises Failed when it reports a failure instead."""
+        try:
+            while True:
+                self.take()
+        except PeerGone:
+            return
+
+    def close_fd(self, name: str) -> None:
+        """Close the descriptor in a slot, if there is one."""
+        fd = self.fds.pop(name, None)
+        if fd is not None:
+            os.close(fd)
+
+    def walk(self) -> None:
+        """Run the steps of our lane from here to the end. In the init lane this never returns."""
+        done: "list[Step]" = []
+        try:
+            while self.index < len(self.steps):
+                step = self.steps[self.index]
+                if step.lane == self.lane:
+                    if self._changes(self.index - 1):
+                        self._await_end() if step.waits_for_end else self.take_baton()
+                    if self.trace:
+                        self.trace(self.index, step)
+                    if self.lane == HOST:
+                        done.append(step)
+                    step.run(self)
+                    # The child of a fork comes out of a host step in the init lane: the baton is not its to pass.
+                    if step.lane == self.lane and self._changes(self.index):
+                        self.pass_baton()
+                self.index += 1
+            if self.lane == INIT:
+                raise SystemError("the init lane reached the end of its plan")
+        except BaseException as error:
+            self._fail(error, done)
+
+    def _changes(self, index: int) -> bool:
+        """Whether the lane changes between step `index` and the next."""
+        return 0 <= index < len(self.steps) - 1 and self.steps[index].lane != self.steps[index + 1].lane
+
+    def _fail(self, error: BaseException, done: "list[Step]") -> None:
+        if self.lane == INIT:
+            if self.channel is not None and not isinstance(error, PeerGone):
+                self.channel.fail(self.index, _detail(error, self.steps[self.index]))
+            elif not isinstance(error, PeerGone):
+                os.write(2, _plain(error, self.steps[self.index]))
+            os._exit(1)
+        if isinstance(error, PeerGone):
+            error = self._why_gone(error)
+        for step in reversed(done):
+            try:
+                step.undo(self)
+            except (Error, OSError):  # the first error is the one to tell; `delete --force` can finish the rest
+                continue
+        if isinstance(error, Failed):
+            raise StepError(self._named(error.text, error.index)) from None
+        if isinstance(error, (Error, OSError)):
+            raise StepError(self._named(_detail(error, self.steps[self.index]), self.index)) from None
+        raise error
+
+    def _why_gone(self, error: PeerGone) -> Error:
+        """Init ended without a word: say how, from its wait status."""
+        pid = self.values.get("init_pid")
+        how = "ended unexpectedly"
+        if pid:
+            try:
+                _, status = os.waitpid(pid, 0)
+                how = f"was killed by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else how
+                self.values.pop("init_pid")
+            except ChildProcessError:
+                pass
+        oom = self.objects.get("oom_check")
+        if callable(oom) and oom():
+            return Error("container init was OOM-killed (memory limit too low?)")
+        return Error(f"container init {how} during set-up")
+
+    def _named(self, text: str, index: int) -> str:
+        step = self.steps[index]
+        return f"{text} [step {index + 1} of {len(self.steps)}: {type(step).__name__}; {step.because}]"
+
+
+def _detail(error: BaseException, step: Step) -> str:
+    if isinstance(error, Error):
+        return error.text
+    if isinstance(error, OSError):
+        return f"{step.describe()}: {explain_oserror(error)}"
+    return f"{step.describe()}: internal error: {type(error).__name__}: {error}"
+
+
+def _plain(error: BaseException, step: Step) -> bytes:
+    """What a container's own stderr gets when no command listens any more: one line, nothing of ours but the reason."""
+    text = error.text if isinstance(error, Error) else _detail(error, step)
+    return f"{text}\n".encode("utf-8", "surrogateescape")

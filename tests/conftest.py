@@ -1,0 +1,30 @@
+"""What every test may ask for: the launcher of this tree, and to be skipped where the rights are missing."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LAST = ("system", "guest", "clients")  # folders whose tests need more and more of a host
+
+
+def rank(item: pytest.Item) -> int:
+    """Quick tests first: what is plainly wrong should not wait for a container to start."""
+    folder = item.path.relative_to(ROOT / "tests").parts[0]
+    return LAST.index(folder) + 1 if folder in LAST else 0
+
+
+def pytest_collection_modifyitems(items: "list[pytest.Item]") -> None:
+    items.sort(key=rank)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("root") and os.geteuid() != 0:
+        pytest.skip("needs root: makes namespaces, mounts or cgroups")
+
+
+@pytest.fixture(scope="session")
+def launcher() -> Path:
+    """bin/pyruntime of this tree."""
+    return ROOT / "bin" / "pyruntime"

@@ -1,0 +1,64 @@
+"""Choosing among engines, and what is said when none can run."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyruntime.engine import engines, find
+from pyruntime.engine.engines import load, make, report
+from pyruntime.engine.select import ENGINES, Selection
+from pyruntime.errors import Error, Unsupported
+
+
+@pytest.fixture
+def no_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find, "places", lambda: [str(tmp_path)])
+
+
+def selection(engine: str = "", wasm: bytes = b"(module)") -> Selection:
+    return Selection(engine, "/hello.wat", wasm, "process.args[0]")
+
+
+@pytest.mark.usefixtures("no_packages")
+def test_without_any_engine_the_error_says_how_to_get_one() -> None:
+    with pytest.raises(Unsupported) as caught:
+        load(selection())
+    assert caught.value.text.startswith("process.args[0]: engine wasmtime: no Python package wasmtime")
+    assert "pip install wasmtime" in caught.value.text
+    assert "engine wasmer" in caught.value.text
+
+
+@pytest.mark.usefixtures("no_packages")
+def test_an_engine_asked_for_by_name_is_the_only_one_tried() -> None:
+    with pytest.raises(Unsupported) as caught:
+        load(selection("wasmtime"))
+    assert "wasmer" not in caught.value.text
+
+
+@pytest.mark.skipif(sys.version_info[:2] == (3, 10), reason="the one version wasmer's package has code for")
+def test_wasmer_says_that_it_wants_another_python() -> None:
+    with pytest.raises(Error, match=r"CPython 3\.10 only"):
+        make("wasmer").probe()
+
+
+@pytest.mark.usefixtures("no_packages")
+def test_the_report_has_a_line_for_every_engine() -> None:
+    answers = report()
+    assert tuple(answers) == ENGINES
+    assert all(answer.startswith("engine ") for answer in answers.values())
+
+
+def test_a_bad_module_is_told_with_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Picky:
+        name = "picky"
+
+        def probe(self) -> str:
+            return "1"
+
+        def prepare(self, wasm: bytes, address_space: "int | None" = None) -> None:
+            raise Error("not a valid Wasm module: too short")
+
+    monkeypatch.setattr(engines, "make", lambda name: Picky())
+    with pytest.raises(Error, match=r"^process.args\[0\]: /hello.wat: not a valid Wasm module: too short$"):
+        load(selection())
