@@ -16,7 +16,7 @@ import posix as os
 
 
 class Error(Exception):
-    """A refusal or failure whose text may be shown as it is. `code` is the exit status it leads to, None for the verb's."""
+    """A refusal or failure whose text may be shown as it is. `code` is the exit status, None for the verb's usual one."""
 
     def __init__(self, text: str, code: int | None = None) -> None:
         super().__init__(text)
@@ -55,9 +55,14 @@ class StepError(Error):
     """A step failed. The text holds the step's own words, its number and what asked for it."""
 
 
+def reason(error: OSError) -> str:
+    """The errno's text alone, lower-cased as callers of runc know it: `no such file or directory`."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
 def explain_oserror(error: OSError) -> str:
-    """Say an OSError in the kernel's words: `[subject: ]No such file or directory`, lower-cased as Go and runc do."""
-    text = os.strerror(error.errno).lower() if error.errno else str(error)
+    """Say an OSError in the kernel's words, with what it is about: `[subject: ]no such file or directory`."""
+    text = reason(error)
     subject = error.filename
     if isinstance(subject, bytes):
         subject = subject.decode("utf-8", "backslashreplace")

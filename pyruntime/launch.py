@@ -17,7 +17,7 @@ def launch(argv: "list[str]") -> int:
     """Run the command line and return its exit status. Whatever escapes becomes one line on standard error."""
     try:
         fill_standard_streams()
-        from .cli.main import main
+        from pyruntime.cli.main import main
 
         return main(argv)
     except KeyboardInterrupt:

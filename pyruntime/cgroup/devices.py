@@ -6,7 +6,7 @@ returns 1 to allow. cgroup v2 keeps no list of rules: whatever the rules mean ha
 
 import _struct
 
-from ..errors import ConfigError
+from pyruntime.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

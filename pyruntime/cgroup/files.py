@@ -5,7 +5,7 @@ A directory is its path, or an open descriptor where the caller must not be led 
 
 import posix as os
 
-from ..errors import Error, explain_oserror
+from pyruntime.errors import Error, explain_oserror
 
 ENOENT, ENODEV, EBUSY, EINVAL, EOPNOTSUPP, ESRCH = 2, 19, 16, 22, 95, 3
 GONE = (ENOENT, ENODEV)  # a removed cgroup: the path is free, or an open file of it has lost its cgroup

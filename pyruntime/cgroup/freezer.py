@@ -7,7 +7,7 @@ import posix as os
 import select
 from time import monotonic
 
-from .files import GONE, CgroupError, pairs, read, read_all, write
+from pyruntime.cgroup.files import GONE, CgroupError, pairs, read, read_all, write
 
 _START = 0  # SEEK_SET, which only `os` has
 

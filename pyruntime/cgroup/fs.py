@@ -2,15 +2,15 @@
 
 import posix as os
 
-from .files import EBUSY, EINVAL, ENOENT, GONE, CgroupError, read, write
-from .freezer import events
-from .members import processes
+from pyruntime.cgroup.files import EBUSY, EINVAL, ENOENT, GONE, CgroupError, read, write
+from pyruntime.cgroup.freezer import events
+from pyruntime.cgroup.members import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from .values import Write
+    from pyruntime.cgroup.values import Write
 
 _EEXIST = 17
 _DOMAIN_ONLY = ("memory", "io", "hugetlb")  # what a threaded cgroup cannot have (cgroup-v2.rst, "Threads")
@@ -131,7 +131,7 @@ def enter(directory: "str | int", pid: int) -> None:
     try:
         write(directory, "cgroup.procs", str(pid))
     except OSError as error:
-        from .hints import enter_hint
+        from pyruntime.cgroup.hints import enter_hint
 
         raise CgroupError.of(f"cannot enter the cgroup {directory}{enter_hint(error.errno)}", error) from None
 
@@ -160,7 +160,7 @@ def put(directory: "str | int", each: "Write", last: bool = False) -> bool:
             return True
         if error.errno == EINVAL and each.again and not last:
             return False
-        from .hints import write_error
+        from pyruntime.cgroup.hints import write_error
 
         raise write_error(directory, each, error) from None
     return True

@@ -2,9 +2,9 @@
 
 import posix as os
 
-from ..errors import explain_oserror
-from ..kernel import bpf
-from .files import EINVAL, CgroupError
+from pyruntime.cgroup.files import EINVAL, CgroupError
+from pyruntime.errors import explain_oserror
+from pyruntime.kernel import bpf
 
 _NAME = "pyruntime_dev"
 

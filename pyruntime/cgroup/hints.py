@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import posix as os
 
-from ..errors import explain_oserror
-from .files import EBUSY, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, CgroupError, read
+from pyruntime.cgroup.files import EBUSY, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, CgroupError, read
+from pyruntime.errors import explain_oserror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .values import Write
+    from pyruntime.cgroup.values import Write
 
 _EPERM, _EACCES, _EROFS, _ERANGE = 1, 13, 30, 34
 

@@ -1,12 +1,12 @@
 """Killing a cgroup whole, and signalling everyone in it."""
 
 import posix as os
+from _signal import pidfd_send_signal
 from time import monotonic
 
-from ..kernel.syscall import syscall
-from .files import EOPNOTSUPP, GONE, CgroupError, write
-from .freezer import freeze, frozen, thaw, wait_for
-from .members import processes
+from pyruntime.cgroup.files import EOPNOTSUPP, GONE, CgroupError, write
+from pyruntime.cgroup.freezer import freeze, frozen, thaw, wait_for
+from pyruntime.cgroup.members import processes
 
 SIGKILL = 9
 _ESRCH, _EINVAL, _ENOENT = 3, 22, 2
@@ -55,13 +55,13 @@ def signal_all(directory: str, number: int) -> None:
 def _signal(pid: int, number: int) -> None:
     """Through a pidfd, so that no other process gets it; gone, or a thread of one already met, is fine."""
     try:
-        fd = syscall("pidfd_open", pid, 0)
+        fd = os.pidfd_open(pid)
     except OSError as error:
         if error.errno in (_ESRCH, _EINVAL, _ENOENT):
             return
         raise CgroupError.of(f"cannot signal process {pid}", error) from None
     try:
-        syscall("pidfd_send_signal", fd, number, 0, 0)
+        pidfd_send_signal(fd, number)
     except OSError as error:
         if error.errno != _ESRCH:
             raise CgroupError.of(f"cannot signal process {pid}", error) from None

@@ -7,7 +7,7 @@ below is reached through one descriptor that climbs down and up. A cgroup that i
 import posix as os
 from time import monotonic, sleep
 
-from .files import EBUSY, EOPNOTSUPP, GONE, CgroupError, read
+from pyruntime.cgroup.files import EBUSY, EOPNOTSUPP, GONE, CgroupError, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

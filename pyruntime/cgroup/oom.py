@@ -6,7 +6,7 @@ import posix as os
 import select
 from time import monotonic
 
-from .files import GONE, CgroupError, pairs, read_all
+from pyruntime.cgroup.files import GONE, CgroupError, pairs, read_all
 
 _FILES = {"memory.events": "oom_kill", "cgroup.events": "populated"}
 

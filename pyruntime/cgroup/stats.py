@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import posix as os
 
-from .files import pairs, read
-from .members import processes
+from pyruntime.cgroup.files import pairs, read
+from pyruntime.cgroup.members import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

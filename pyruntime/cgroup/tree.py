@@ -5,8 +5,8 @@ Pure functions on the texts of proc(5), and two that read them.
 
 import posix as os
 
-from ..errors import ConfigError, Unsupported
-from . import files
+from pyruntime.cgroup import files
+from pyruntime.errors import ConfigError, Unsupported
 
 _STANDARD = "/sys/fs/cgroup"
 _ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from ..errors import ConfigError
-from .files import read, write
-from .fs import apply
+from pyruntime.cgroup.files import read, write
+from pyruntime.cgroup.fs import apply
+from pyruntime.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from .values import Write
+    from pyruntime.cgroup.values import Write
 
     Json = dict[str, Any]
 

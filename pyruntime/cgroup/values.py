@@ -4,7 +4,7 @@ Pure. The spec's names are those of v1; cgroup-v2.rst of the kernel describes th
 pids, memory, io, cpu, cpuset, hugetlb, rdma and at last `unified`, so that the raw values win.
 """
 
-from ..errors import ConfigError
+from pyruntime.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

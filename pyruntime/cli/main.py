@@ -8,6 +8,10 @@ from pyruntime.cli.grammar import CommandLineError, Invocation, parse
 from pyruntime.errors import Error, explain_oserror
 from pyruntime.report.log import Log
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _STARTERS = ("create", "run", "exec", "restore")
 _MODULES = {"exec": "exec_", "list": "list_"}
 
@@ -46,10 +50,11 @@ def _carry_out(asked: Invocation) -> int:
         return _failed(log, asked.verb, f"out of {'stack' if isinstance(error, RecursionError) else 'memory'}", None)
 
 
-def _verb(name: str) -> "type[None] | object":
+def _verb(name: str) -> "Callable[[Context], int]":
     module = f"pyruntime.cli.verbs.{_MODULES.get(name, name)}"
     __import__(module)
-    return sys.modules[module].run
+    run: "Callable[[Context], int]" = sys.modules[module].run
+    return run
 
 
 def _log(asked: Invocation) -> Log:
@@ -85,12 +90,16 @@ def _usage(prog: str, error: CommandLineError) -> int:
 
     known = error.verb is not None
     _print("Incorrect Usage.\n\n" + (verb_help(_base(prog), error.verb or "") if known else app_help(_base(prog))))
-    try:
-        log = _log(Invocation(error.globals, None, error.globals, [], False))
-    except Error:
-        log = Log()
-    log.error(error.text)
+    _log_of(error).error(error.text)
     return error.code or 1
+
+
+def _log_of(error: CommandLineError) -> Log:
+    """The log that a wrong command line still named, else stderr."""
+    try:
+        return _log(Invocation(error.globals, None, error.globals, [], False)) if error.globals else Log()
+    except Error:
+        return Log()
 
 
 def _base(prog: str) -> str:

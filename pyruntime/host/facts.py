@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Facts:
-    """Ids of the command, whether a user namespace surrounds it, its cgroup tree, and what the program turned out to be."""
+    """Ids of the command, whether a user namespace surrounds it, its cgroup tree, what the program turned out to be."""
 
     def __init__(self) -> None:
         self.euid = os.geteuid()
@@ -45,4 +45,6 @@ def add_controllers(facts: Facts, path: str) -> None:
     try:
         facts.controllers = tree.available(facts.cgroup_tree, path)
     except OSError as error:
-        raise Unsupported("linux.cgroupsPath", f"cannot read the cgroup tree at {facts.cgroup_tree.mount}: {error.strerror}") from None
+        raise Unsupported(
+            "linux.cgroupsPath", f"cannot read the cgroup tree at {facts.cgroup_tree.mount}: {error.strerror}"
+        ) from None

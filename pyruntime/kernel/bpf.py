@@ -3,7 +3,7 @@
 import _struct
 import posix as os
 
-from .syscall import address, buffer, syscall
+from pyruntime.kernel.syscall import address, buffer, syscall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _PROG_LOAD, _PROG_ATTACH, _PROG_DETACH, _PROG_GET_FD_BY_ID, _PROG_QUERY = 5, 8, 9, 13, 16
 _PROG_TYPE_CGROUP_DEVICE, _ATTACH_CGROUP_DEVICE = 15, 6
 _ALLOW_MULTI, _REPLACE = 2, 4  # BPF_F_*
-_EPERM, _ENOENT, _ENOSPC = 1, 2, 28
+_EPERM, _ENOENT = 1, 2
 _MOST = 64  # BPF_CGROUP_MAX_PROGS: no cgroup has more of one kind
 _LOG_SIZE = 65536
 
@@ -50,9 +50,9 @@ def _load(instructions: bytes, name: str) -> int:
     code, license = buffer(instructions), buffer(b"Apache-2.0\0")  # calls no helper, so none that is GPL only
     try:
         return _bpf(_PROG_LOAD, _load_attributes(code, license, name, None))
-    except PermissionError:
-        raise
     except OSError as error:
+        if error.errno == _EPERM:
+            raise
         log = buffer(_LOG_SIZE)
         try:
             return _bpf(_PROG_LOAD, _load_attributes(code, license, name, log))

@@ -30,10 +30,17 @@ def mask(names: "list[str]") -> int:
 
 
 def capset(effective: int, permitted: int, inheritable: int) -> None:
-    """Set the three classic sets of this process from bit masks. Raises OSError (EPERM: asked for more than permitted)."""
+    """Set our three classic sets from bit masks. Raises OSError (EPERM: asked for more than permitted)."""
     header = _struct.pack("Ii", _VERSION_3, 0)
     low, high = 0xFFFFFFFF, 32
-    words = (effective & low, permitted & low, inheritable & low, effective >> high, permitted >> high, inheritable >> high)
+    words = (
+        effective & low,
+        permitted & low,
+        inheritable & low,
+        effective >> high,
+        permitted >> high,
+        inheritable >> high,
+    )
     syscall("capset", header, _struct.pack("6I", *words))
 
 

@@ -98,7 +98,7 @@ def _checked(fs_fd: int, subject: str, name: str, *arguments: "int | bytes") -> 
 
 def _messages(fs_fd: int) -> str:
     """What the filesystem logged to its context: lines `e message`, read(2) until ENODATA (fsopen(2))."""
-    lines = []
+    lines: "list[str]" = []
     try:
         while len(lines) < 4:
             lines.append(os.read(fs_fd, 512).decode("utf-8", "replace").strip()[2:])

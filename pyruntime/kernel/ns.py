@@ -38,7 +38,7 @@ def mask(types: "list[str]") -> int:
 
 
 def open_namespace(path: str, kind: str) -> int:
-    """Open the namespace file at `path`; raises OSError, or ValueError when it is no namespace of that kind (NS_GET_NSTYPE)."""
+    """Open a namespace file. Raises OSError, or ValueError when it is none of that kind (NS_GET_NSTYPE)."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         found = fcntl.ioctl(fd, _NS_GET_NSTYPE)

@@ -78,7 +78,7 @@ def _follow(trail: "list[int]", todo: "list[str]") -> "list[str]":
 
 
 def _reopen(trail: "list[int]", flags: int) -> int:
-    """The last descriptor of a walk with the flags asked for; the walk's own is O_PATH, reopened through /proc/self/fd."""
+    """The last descriptor of a walk with the flags asked for: it is O_PATH, and reopened through /proc/self/fd."""
     return os.open(f"/proc/self/fd/{trail[-1]}", flags & ~os.O_NOFOLLOW)
 
 

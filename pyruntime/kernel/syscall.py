@@ -19,26 +19,26 @@ _CDECL, _PYTHONAPI, _USE_ERRNO = 1, 4, 8  # <FUNCFLAG_*> of CPython's ctypes.h
 _EINTR = 4
 
 
-class _Long(_ctypes._SimpleCData):  # type: ignore[misc,name-defined]
+class _Long(_ctypes._SimpleCData):  # type: ignore[type-arg]
     _type_ = "l"
 
 
-class _Pointer(_ctypes._SimpleCData):  # type: ignore[misc,name-defined]
+class _Pointer(_ctypes._SimpleCData):  # type: ignore[type-arg]
     _type_ = "P"
 
 
-class _Char(_ctypes._SimpleCData):  # type: ignore[misc,name-defined]
+class _Char(_ctypes._SimpleCData):  # type: ignore[type-arg]
     _type_ = "c"
 
 
-class _Function(_ctypes.CFuncPtr):  # type: ignore[misc,name-defined]
+class _Function(_ctypes.CFuncPtr):
     """A C function called with the interpreter lock held, so that a forking call never meets it in another state."""
 
     _flags_ = _CDECL | _PYTHONAPI | _USE_ERRNO
     _restype_ = _Long
 
 
-_libc = _ctypes.dlopen(None, 0)
+_libc = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
 _syscall = _Function(_ctypes.dlsym(_libc, "syscall"))
 _syscall.argtypes = (_Long, _Pointer, _Pointer, _Pointer, _Pointer, _Pointer, _Pointer)
 
@@ -94,7 +94,7 @@ def syscall(name: str, *arguments: "Any", subject: "str | bytes | None" = None) 
 
 
 def buffer(content: "bytes | int") -> "Any":
-    """A writable C buffer, filled with `content` or of that many zero bytes; `bytes(b)` reads it, `address(b)` tells where."""
+    """A writable C buffer with this content, or of that many zero bytes; `bytes(b)` reads it, `address(b)` tells where."""
     if isinstance(content, int):
         return (_Char * content)()
     return (_Char * len(content)).from_buffer_copy(content)

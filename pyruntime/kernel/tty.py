@@ -53,7 +53,9 @@ def set_raw(fd: int) -> "bytes":
     before: bytes = fcntl.ioctl(fd, _TCGETS, bytes(60))
     settings = bytearray(before)
     iflag, oflag, cflag, lflag = _struct.unpack_from("4I", settings)
-    iflag &= ~(0x1 | 0x2 | 0x8 | 0x20 | 0x40 | 0x80 | 0x100 | 0x400)  # IGNBRK BRKINT PARMRK ISTRIP INLCR IGNCR ICRNL IXON
+    iflag &= ~(
+        0x1 | 0x2 | 0x8 | 0x20 | 0x40 | 0x80 | 0x100 | 0x400
+    )  # IGNBRK BRKINT PARMRK ISTRIP INLCR IGNCR ICRNL IXON
     oflag &= ~0x1  # OPOST
     lflag &= ~(0x1 | 0x2 | 0x8 | 0x40 | 0x8000)  # ISIG ICANON ECHO ECHONL IEXTEN
     cflag = cflag & ~(0x30 | 0x100) | 0x30  # CSIZE PARENB; CS8

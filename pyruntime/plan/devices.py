@@ -31,7 +31,13 @@ def nodes(config: Config, facts: Facts) -> "list[Step]":
     for index, device in enumerate(config.linux.devices):
         mode = 0o666 if device.fileMode is None else device.fileMode & 0o7777
         node = steps.Node(
-            clean(device.path), device.type, device.major or 0, device.minor or 0, mode, device.uid or 0, device.gid or 0
+            clean(device.path),
+            device.type,
+            device.major or 0,
+            device.minor or 0,
+            mode,
+            device.uid or 0,
+            device.gid or 0,
         )
         found.append(steps.MakeDevices(f"linux.devices[{index}]", [node], bind))
     links = [*_LINKS, ("/dev/ptmx", "pts/ptmx")]

@@ -13,7 +13,7 @@ def settings(process: Process, facts: Facts, path: str, user_namespace: bool) ->
     found: "list[Step]" = []
     if process.oomScoreAdj is not None:
         lenient = facts.rootless or user_namespace
-        found.append(limits.SetOomScore(f"{path}.oomScoreAdj", process.oomScoreAdj, lenient))
+        found.append(limits.SetOomScore(f"{path}.oomScoreAdj", process.oomScoreAdj, lenient, by_host=user_namespace))
     if process.scheduler is not None:
         found.append(limits.SetScheduler(f"{path}.scheduler", process.scheduler))
     if process.ioPriority is not None:
@@ -44,7 +44,11 @@ def become(process: Process, path: str, make_cwd: bool, allow_groups: bool) -> "
         sets = process.capabilities
         found.append(
             steps.SetCapabilities(
-                f"{path}.capabilities", known(sets.effective), known(sets.permitted), known(sets.inheritable), raisable(sets)
+                f"{path}.capabilities",
+                known(sets.effective),
+                known(sets.permitted),
+                known(sets.inheritable),
+                raisable(sets),
             )
         )
     found.append(steps.EnterCwd(f"{path}.cwd", process.cwd, False, late=True))

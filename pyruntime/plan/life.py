@@ -35,7 +35,7 @@ def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
         *_module(config, facts),
         *rootfs.prepare(config, request, facts),
         *namespaces.enter(config, request, facts, cgroup),
-        OpenProcfs("rule: kernel files are written through a procfs of ours"),
+        *_procfs(config),
         *rootfs.tree(config, request, facts),
         *devices.nodes(config, facts),
         *limits.apply(config, facts, cgroup),
@@ -63,6 +63,7 @@ def intent(config: Config, request: Request, facts: Facts, cgroup: str) -> "dict
         "annotations": config.annotations,
         "cgroupManager": "cgroupfs" if cgroup else "disabled",
         "cgroupMount": facts.cgroup_tree.mount,
+        "keyring": request.keyring,
         "privatePid": config.linux.namespace("pid") is not None,
         "rootless": facts.rootless,
         "userNamespace": config.linux.namespace("user") is not None,
@@ -94,7 +95,9 @@ def intent(config: Config, request: Request, facts: Facts, cgroup: str) -> "dict
 def _sockets(config: Config, request: Request) -> "list[Step]":
     found: "list[Step]" = []
     if request.console_socket:
-        found.append(record.ConnectSocket("process.terminal", "console socket", request.console_socket, "console_socket"))
+        found.append(
+            record.ConnectSocket("process.terminal", "console socket", request.console_socket, "console_socket")
+        )
     if request.pidfd_socket:
         found.append(record.ConnectSocket("--pidfd-socket", "pidfd socket", request.pidfd_socket, "pidfd_socket"))
     return found
@@ -151,6 +154,14 @@ def _console(config: Config, request: Request) -> "list[Step]":
     return found
 
 
+def _procfs(config: Config) -> "list[Step]":
+    """A procfs of our own, for those who write kernel files as init."""
+    score = config.process is not None and config.process.oomScoreAdj is not None
+    if not config.linux.sysctl and not score:
+        return []
+    return [OpenProcfs("linux.sysctl" if config.linux.sysctl else "process.oomScoreAdj")]
+
+
 def _sysctls(config: Config) -> "list[Step]":
     return [settings.SetSysctls("linux.sysctl", config.linux.sysctl)] if config.linux.sysctl else []
 
@@ -160,9 +171,7 @@ def _become(config: Config, request: Request, facts: Facts) -> "list[Step]":
     if process is None:
         raise ConfigError("process", "process property must not be empty")
     if request.listen_fds:
-        process = process.replace(
-            env=[*process.env, f"LISTEN_FDS={request.listen_fds}", "LISTEN_PID=1"]
-        )
+        process = process.replace(env=[*process.env, f"LISTEN_FDS={request.listen_fds}", "LISTEN_PID=1"])
     return identity.become(process, "process", make_cwd=True, allow_groups=facts.euid == 0)
 
 

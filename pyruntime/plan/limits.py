@@ -1,7 +1,7 @@
 """The cgroup and what it limits."""
 
 from pyruntime.cgroup import devices as rules
-from pyruntime.cgroup.values import writes
+from pyruntime.cgroup.values import Write, writes
 from pyruntime.config.spec import Config
 from pyruntime.host.facts import Facts
 from pyruntime.steps import record as steps
@@ -16,17 +16,20 @@ def make(config: Config, facts: Facts, path: str) -> "list[Step]":
     because = "linux.cgroupsPath" if config.linux.cgroupsPath else "linux.cgroupsPath (unset: the id)"
     needed = sorted({write.controller for write in _limits(config, facts)})
     tree = facts.cgroup_tree
-    return [steps.MakeCgroup(because, tree.mount, path, list(facts.controllers), needed, lenient), *_devices(config, facts)]
+    return [
+        steps.MakeCgroup(because, tree.mount, path, list(facts.controllers), needed, lenient),
+        *_devices(config, facts),
+    ]
 
 
-def _limits(config: Config, facts: Facts) -> "list[rules.Any]":
+def _limits(config: Config, facts: Facts) -> "list[Write]":
     if config.linux.resources is None:
         return []
     return writes(config.linux.resources, facts.controllers)
 
 
 def _devices(config: Config, facts: Facts) -> "list[Step]":
-    """A device program, unless everything is allowed; in a user namespace the kernel may refuse it (tolerated there)."""
+    """A device program; in a user namespace the kernel may refuse it, which is tolerated there."""
     resources = config.linux.resources
     found = rules.from_spec(resources.devices if resources else [])
     lenient = facts.rootless or facts.in_user_namespace or rules.allows_everything(found)

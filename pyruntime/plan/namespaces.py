@@ -38,14 +38,17 @@ def _staged(config: Config) -> bool:
 def enter(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[Step]":
     """From the first look at a namespace file to an init that is root in all of its namespaces."""
     found: "list[Step]" = [steps.OpenNamespace(why, kind, path) for kind, path, why in _joined(config)]
-    found += _by_stage(config, bool(cgroup)) if _staged(config) else _directly(config, bool(cgroup))
+    hide = facts.euid == 0  # an unprivileged command could not write the id maps of a process it may not trace
+    found += (_by_stage if _staged(config) else _directly)(config, bool(cgroup), hide)
     found += _id_maps(config, facts)
     if "user" in [entry.type for entry in config.linux.namespaces]:
         found.append(steps.BecomeRoot("linux.namespaces"))
     found.append(steps.Isolate("rule: nothing of the caller clings to init"))
     if request.keyring:
         user = config.linux.namespace("user") is not None
-        found.append(steps.JoinKeyring("rule: keys of the caller stay the caller's", f"_ses.{request.container_id}", user))
+        found.append(
+            steps.JoinKeyring("rule: keys of the caller stay the caller's", f"_ses.{request.container_id}", user)
+        )
     if "cgroup" in new_types(config):
         found.append(steps.Unshare(_because(config, "cgroup"), ["cgroup"]))
     if "network" in new_types(config):
@@ -57,19 +60,19 @@ def _because(config: Config, kind: str) -> str:
     return f"linux.namespaces[{[entry.type for entry in config.linux.namespaces].index(kind)}]"
 
 
-def _directly(config: Config, in_cgroup: bool) -> "list[Step]":
+def _directly(config: Config, in_cgroup: bool, hide: bool) -> "list[Step]":
     new = [kind for kind in new_types(config) if kind != "cgroup"]
     joined = _joined(config)
     found: "list[Step]" = [
-        steps.Clone("linux.namespaces", new, in_cgroup, join_pid="pid" in [kind for kind, _, _ in joined])
+        steps.Clone("linux.namespaces", new, in_cgroup, hide, join_pid="pid" in [kind for kind, _, _ in joined])
     ]
     found += [steps.Join(why, kind, path) for kind, path, why in joined if kind != "pid"]
     return found
 
 
-def _by_stage(config: Config, in_cgroup: bool) -> "list[Step]":
+def _by_stage(config: Config, in_cgroup: bool, hide: bool) -> "list[Step]":
     new = [kind for kind in new_types(config) if kind not in ("cgroup", "time")]
-    found: "list[Step]" = [steps.Clone("linux.namespaces", [], in_cgroup, stage=True)]
+    found: "list[Step]" = [steps.Clone("linux.namespaces", [], in_cgroup, hide, stage=True)]
     found += [steps.Join(why, kind, path) for kind, path, why in _joined(config)]
     if "time" in new_types(config):
         found.append(steps.Unshare(_because(config, "time"), ["time"]))

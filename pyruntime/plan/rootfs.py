@@ -12,8 +12,6 @@ from pyruntime.steps import rootfs as steps
 from pyruntime.steps.base import Step
 
 
-
-
 def root_path(config: Config, bundle: str) -> str:
     """The rootfs as an absolute path."""
     if config.root is None:
@@ -61,7 +59,9 @@ def _mount(config: Config, request: Request, facts: Facts, index: int, mount: Mo
     destination = clean(mount.destination)
     words = ",".join(mount.options)
     if destination == "/":
-        raise ConfigError(f"{because}.destination", "a mount on the container's root is refused; use root.path for that")
+        raise ConfigError(
+            f"{because}.destination", "a mount on the container's root is refused; use root.path for that"
+        )
     _check_proc(because, destination)
     if _is_bind(mount, options):
         return _bind(config, request, facts, index, mount, options, destination, words)
@@ -89,7 +89,14 @@ def _read_only_late(mount: Mount, destination: str) -> bool:
 
 
 def _bind(
-    config: Config, request: Request, facts: Facts, index: int, mount: Mount, options: mountoptions.Options, destination: str, words: str
+    config: Config,
+    request: Request,
+    facts: Facts,
+    index: int,
+    mount: Mount,
+    options: mountoptions.Options,
+    destination: str,
+    words: str,
 ) -> Step:
     because = f"mounts[{index}]"
     data = options.has_data()
@@ -102,7 +109,9 @@ def _bind(
         raise ConfigError(f"{because}.source", "a bind mount needs a source")
     slot = f"mount:{index}" if _new(config, "user") and facts.euid == 0 else ""
     source = absolute(mount.source, request.bundle)
-    return steps.BindMount(because, source, destination, options.bind != "bind", options.attributes, options.flagged, words, slot)
+    return steps.BindMount(
+        because, source, destination, options.bind != "bind", options.attributes, options.flagged, words, slot
+    )
 
 
 def _is_bind(mount: Mount, options: mountoptions.Options) -> bool:

@@ -13,7 +13,8 @@ def check_id(container_id: str) -> str:
         raise UsageError("container id cannot be empty")
     if container_id in (".", "..") or not _LETTERS.issuperset(container_id) or len(container_id) > _MAX_BYTES:
         raise UsageError(
-            f"invalid container ID format: {container_id[:64]!a}: letters, digits and _ + - . are allowed, at most 1024 of them"
+            f"invalid container ID format: {container_id[:64]!a}: "
+            "letters, digits and _ + - . are allowed, at most 1024 of them"
         )
     if len(container_id) > _NAME_MAX:
         raise UsageError(f"invalid container ID format: {len(container_id)} letters, but file names end at {_NAME_MAX}")

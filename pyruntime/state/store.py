@@ -104,13 +104,17 @@ def reserve(root: str, container_id: str) -> Container:
     try:
         os.mkdir(path, 0o711)
     except FileExistsError:
-        raise StateError(f"container with given ID already exists: {container_id}; remove it: pyruntime delete -f {container_id}") from None
+        raise StateError(
+            f"container with given ID already exists: {container_id}; remove it: pyruntime delete -f {container_id}"
+        ) from None
     except OSError as error:
         raise Error(f"cannot make the state directory: {explain_oserror(error)}") from None
     dir_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     os.fchmod(dir_fd, 0o711)
     fcntl.flock(dir_fd, fcntl.LOCK_EX)
-    return Container(root, container_id, dir_fd, {"ociVersion": SPEC, "id": container_id, "pyruntime": {"format": FORMAT}})
+    return Container(
+        root, container_id, dir_fd, {"ociVersion": SPEC, "id": container_id, "pyruntime": {"format": FORMAT}}
+    )
 
 
 def _make_root(root: str) -> None:
@@ -121,7 +125,9 @@ def _make_root(root: str) -> None:
         except FileExistsError:
             continue
         except OSError as error:
-            raise Error(f"cannot make the state directory: {explain_oserror(error)}; name another one with --root") from None
+            raise Error(
+                f"cannot make the state directory: {explain_oserror(error)}; name another one with --root"
+            ) from None
 
 
 def open_directory(root: str, container_id: str) -> int:

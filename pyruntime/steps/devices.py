@@ -20,7 +20,9 @@ class Node:
 
     __slots__ = ("gid", "kind", "major", "minor", "mode", "path", "uid")
 
-    def __init__(self, path: str, kind: str, major: int, minor: int, mode: int = 0o666, uid: int = 0, gid: int = 0) -> None:
+    def __init__(
+        self, path: str, kind: str, major: int, minor: int, mode: int = 0o666, uid: int = 0, gid: int = 0
+    ) -> None:
         self.path = path
         self.kind = kind
         self.major = major

@@ -2,7 +2,7 @@
 
 import posix as os
 
-from pyruntime.errors import Error, explain_oserror
+from pyruntime.errors import Error, explain_oserror, reason
 from pyruntime.kernel import caps, paths, process
 from pyruntime.kernel.procfs import read
 from pyruntime.steps.base import Step
@@ -82,9 +82,11 @@ class EnterCwd(Step):
             if error.errno == _EACCES and not self.late:
                 walker.values["cwd_refused"] = 1  # NFS and FUSE may refuse root what they grant the user
                 return
-            raise Error(f"{self.because} {self.cwd}: {os.strerror(error.errno).lower()}") from None
+            raise Error(f"{self.because} {self.cwd}: {reason(error)}") from None
         if not os.getcwd().startswith("/"):
-            raise Error(f"{self.because} {self.cwd}: current working directory is outside of container mount namespace root")
+            raise Error(
+                f"{self.because} {self.cwd}: current working directory is outside of container mount namespace root"
+            )
 
 
 class BuildEnvironment(Step):
@@ -186,7 +188,12 @@ class SetCapabilities(Step):
     """The permitted, effective and inheritable sets, then the ambient one; read back afterwards."""
 
     def __init__(
-        self, because: str, effective: "list[str]", permitted: "list[str]", inheritable: "list[str]", ambient: "list[str]"
+        self,
+        because: str,
+        effective: "list[str]",
+        permitted: "list[str]",
+        inheritable: "list[str]",
+        ambient: "list[str]",
     ) -> None:
         super().__init__(because)
         self.effective = effective
@@ -196,13 +203,17 @@ class SetCapabilities(Step):
 
     def describe(self) -> str:
         sets = (("effective", self.effective), ("permitted", self.permitted), ("inheritable", self.inheritable))
-        return "capabilities: " + ", ".join(f"{kind} {_names(names)}" for kind, names in (*sets, ("ambient", self.ambient)))
+        return "capabilities: " + ", ".join(
+            f"{kind} {_names(names)}" for kind, names in (*sets, ("ambient", self.ambient))
+        )
 
     def run(self, walker: "Walker") -> None:
         try:
             caps.capset(caps.mask(self.effective), caps.mask(self.permitted), caps.mask(self.inheritable))
         except OSError as error:
-            raise Error(f"{self.because}: {explain_oserror(error)}: the runtime itself lacks one of {_names(self.permitted)}") from None
+            raise Error(
+                f"{self.because}: {explain_oserror(error)}: the runtime itself lacks one of {_names(self.permitted)}"
+            ) from None
         try:
             caps.set_ambient(caps.mask(self.ambient))
         except OSError as error:

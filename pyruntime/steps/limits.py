@@ -2,7 +2,7 @@
 
 import posix as os
 
-from pyruntime.errors import Error, explain_oserror
+from pyruntime.errors import Error, explain_oserror, reason
 from pyruntime.kernel import process, sched
 from pyruntime.kernel.procfs import write
 from pyruntime.steps.base import HOST, INIT, Step
@@ -34,8 +34,8 @@ class SetRlimits(Step):
                 process.prlimit(pid, rlimit.type, rlimit.soft, rlimit.hard)
             except OSError as error:
                 raise Error(
-                    f"{self.because}[{index}]: {explain_oserror(error)}: {_amount(rlimit.soft)}/{_amount(rlimit.hard)} is above "
-                    "the runtime's own hard limit, or the kernel's"
+                    f"{self.because}[{index}]: {explain_oserror(error)}: "
+                    f"{_amount(rlimit.soft)}/{_amount(rlimit.hard)} is above the runtime's own hard limit, or the kernel's"
                 ) from None
 
 
@@ -46,17 +46,21 @@ def _amount(value: int) -> str:
 class SetOomScore(Step):
     """How readily the kernel kills the process when memory runs out."""
 
-    def __init__(self, because: str, score: int, lenient: bool) -> None:
+    def __init__(self, because: str, score: int, lenient: bool, by_host: bool) -> None:
         super().__init__(because)
         self.score = score
         self.lenient = lenient
+        self.lane = HOST if by_host else INIT
 
     def describe(self) -> str:
         return f"oom_score_adj = {self.score}" + (" (as far as allowed: rootless)" if self.lenient else "")
 
     def run(self, walker: "Walker") -> None:
         try:
-            write("self/oom_score_adj", str(self.score), dir_fd=walker.fds["proc"])
+            if self.lane == HOST:
+                write(f"/proc/{walker.values['init_pid']}/oom_score_adj", str(self.score))
+            else:
+                write("self/oom_score_adj", str(self.score), dir_fd=walker.fds["proc"])
         except OSError as error:
             if self.lenient and error.errno in (_EACCES, _EPERM):
                 return
@@ -94,7 +98,11 @@ class SetScheduler(Step):
                 s.policy, s.flags, s.nice or 0, s.priority or 0, s.runtime or 0, s.deadline or 0, s.period or 0
             )
         except OSError as error:
-            hint = "; a deadline or real-time policy can't be used together with cpuset limits" if error.errno == _EPERM else ""
+            hint = (
+                "; a deadline or real-time policy can't be used together with cpuset limits"
+                if error.errno == _EPERM
+                else ""
+            )
             raise Error(f"{self.because}: error setting scheduler: {explain_oserror(error)}{hint}") from None
 
 
@@ -127,11 +135,12 @@ class SetPersonality(Step):
 
 
 class SetAffinity(Step):
-    """The CPUs an exec'd process runs on once it is in the cgroup."""
+    """The CPUs an exec'd process may run on: set by the host before the cgroup is entered, or by itself afterwards."""
 
-    def __init__(self, because: str, cpus: "list[int]") -> None:
+    def __init__(self, because: str, cpus: "list[int]", by_host: bool) -> None:
         super().__init__(because)
         self.cpus = cpus
+        self.lane = HOST if by_host else INIT
 
     def describe(self) -> str:
         return f"CPU affinity {','.join(map(str, self.cpus))}"
@@ -159,11 +168,11 @@ class SetSysctls(Step):
             try:
                 write(f"sys/{sysctl_path(name)}", value, dir_fd=walker.fds["proc"])
             except OSError as error:
-                raise Error(f'{self.because}["{name}"] = "{value}": {os.strerror(error.errno).lower()}') from None
+                raise Error(f'{self.because}["{name}"] = "{value}": {reason(error)}') from None
 
 
 def sysctl_path(name: str) -> str:
-    """The file of a sysctl: the first separator decides whether `.` or `/` parts the name, the other is a letter of it."""
+    """The file of a sysctl: the first separator is the one that parts the name, the other one is a letter of it."""
     for letter in name:
         if letter == ".":
             return name.replace("/", "\0").replace(".", "/").replace("\0", ".")

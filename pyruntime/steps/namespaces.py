@@ -6,6 +6,7 @@ import posix as os
 
 from pyruntime.errors import Error
 from pyruntime.kernel import keys, net, ns, process, sched
+from pyruntime.kernel.imports import lock_imports
 from pyruntime.kernel.procfs import write
 from pyruntime.kernel.syscall import syscall
 from pyruntime.steps.base import HOST, Step
@@ -41,10 +42,13 @@ class Clone(Step):
 
     lane = HOST
 
-    def __init__(self, because: str, new: "list[str]", in_cgroup: bool, join_pid: bool = False, stage: bool = False) -> None:
+    def __init__(
+        self, because: str, new: "list[str]", in_cgroup: bool, hide: bool, join_pid: bool = False, stage: bool = False
+    ) -> None:
         super().__init__(because)
         self.new = new
         self.in_cgroup = in_cgroup
+        self.hide = hide
         self.join_pid = join_pid
         self.stage = stage
 
@@ -52,11 +56,14 @@ class Clone(Step):
         what = f"new namespaces {' '.join(self.new)}" if self.new else "no new namespace"
         where = ", inside its cgroup" if self.in_cgroup else ""
         joined = ", in the joined pid namespace" if self.join_pid else ""
-        return f"clone3 {'a stage process' if self.stage else 'init'}: {what}{where}{joined}"
+        hidden = ", not dumpable" if self.hide else ""
+        return f"clone3 {'a stage process' if self.stage else 'init'}: {what}{where}{joined}{hidden}"
 
     def run(self, walker: "Walker") -> None:
         walker.open_channel()
         gc.disable()
+        if self.hide:  # before the child exists: in a joined pid namespace it could be traced from its first moment
+            process.set_dumpable(False)
         home = None
         if self.join_pid:
             home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -96,7 +103,12 @@ class Join(Step):
         return f"setns: join the {self.kind} namespace {self.path}"
 
     def run(self, walker: "Walker") -> None:
-        ns.setns(walker.fds[f"ns:{self.kind}"], self.kind)
+        fd = walker.fds.get(f"ns:{self.kind}")
+        if fd is None:  # JoinTarget found that we are in this namespace already
+            return
+        if self.kind == "mount":  # our root becomes the container's: its files must not be taken for Python's
+            lock_imports()
+        ns.setns(fd, self.kind)
         walker.close_fd(f"ns:{self.kind}")
 
 
@@ -169,7 +181,9 @@ class WriteIdMap(Step):
 
     lane = HOST
 
-    def __init__(self, because: str, kind: str, mappings: "list[IDMapping]", helper: bool, deny_setgroups: bool) -> None:
+    def __init__(
+        self, because: str, kind: str, mappings: "list[IDMapping]", helper: bool, deny_setgroups: bool
+    ) -> None:
         super().__init__(because)
         self.kind = kind
         self.mappings = mappings
@@ -198,7 +212,10 @@ class WriteIdMap(Step):
         name = f"new{self.kind}map"
         status, output = run_program(name, [name, str(pid), *words])
         if status:
-            raise Error(f"{self.because}: {name} failed: {output or f'exit status {status}'}; see /etc/sub{self.kind} and the package uidmap")
+            raise Error(
+                f"{self.because}: {name} failed: {output or f'exit status {status}'}; "
+                f"see /etc/sub{self.kind} and the package uidmap"
+            )
 
 
 class BecomeRoot(Step):
@@ -213,24 +230,22 @@ class BecomeRoot(Step):
 
 
 class Isolate(Step):
-    """Own session, not dumpable, every CPU, no signal handler of ours: nothing of the caller's clings to init."""
+    """Own session, not dumpable, default signals: nothing of the caller's clings to init."""
 
-    def __init__(self, because: str, affinity: "list[int] | None" = None) -> None:
+    def __init__(self, because: str, affinity: bool = True) -> None:
         super().__init__(because)
         self.affinity = affinity
 
     def describe(self) -> str:
-        cpus = "the CPUs of its cgroup" if self.affinity is None else f"CPUs {self.affinity}"
-        return f"own session, not dumpable, default signals, {cpus}"
+        return "own session, not dumpable, default signals" + (", every CPU of its cgroup" if self.affinity else "")
 
     def run(self, walker: "Walker") -> None:
         process.reset_signals()
         os.setsid()
+        os.umask(0o022)
         process.set_dumpable(False)
-        if self.affinity is None:
+        if self.affinity:
             sched.reset_affinity()
-        else:
-            sched.set_affinity(self.affinity)
 
 
 class JoinKeyring(Step):

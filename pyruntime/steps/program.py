@@ -2,7 +2,7 @@
 
 import posix as os
 
-from pyruntime.errors import Error
+from pyruntime.errors import Error, reason
 from pyruntime.kernel import process
 from pyruntime.steps.base import HOST, Step
 
@@ -36,7 +36,7 @@ class FindProgram(Step):
         try:
             found = os.stat(path)
         except OSError as error:
-            raise self._error(f"stat {path}: {os.strerror(error.errno).lower()}") from None
+            raise self._error(f"stat {path}: {reason(error)}") from None
         if found.st_mode & _S_IFMT == _S_IFDIR:
             raise self._error("permission denied: it is a directory")
         if not os.access(path, os.X_OK):
@@ -120,7 +120,7 @@ class Execve(Step):
         try:
             os.execve(path.encode("utf-8", "surrogateescape"), self.argv, walker.objects["env"])  # type: ignore[arg-type]
         except OSError as error:
-            raise Error(f"exec {path}: {os.strerror(error.errno).lower()}") from None
+            raise Error(f"exec {path}: {reason(error)}") from None
 
 
 class LoadModule(Step):
@@ -136,7 +136,9 @@ class LoadModule(Step):
         self.load = load
 
     def describe(self) -> str:
-        return f"load the Wasm module {self.path} ({self.size} bytes) with {self.engine or 'the first engine that works'}"
+        return (
+            f"load the Wasm module {self.path} ({self.size} bytes) with {self.engine or 'the first engine that works'}"
+        )
 
     def run(self, walker: "Walker") -> None:
         walker.objects["module"] = self.load()  # type: ignore[operator]
@@ -156,7 +158,11 @@ class EnterModule(Step):
     def run(self, walker: "Walker") -> None:
         engine, module = self._module(walker)
         env = walker.objects["env"]
-        entries = [b"=".join(item).decode("utf-8", "surrogateescape") for item in env.items()] if isinstance(env, dict) else []
+        entries = (
+            [b"=".join(item).decode("utf-8", "surrogateescape") for item in env.items()]
+            if isinstance(env, dict)
+            else []
+        )
         if not any(entry.startswith("PWD=") for entry in entries):
             entries.append(f"PWD={self.cwd}")
         process.close_above(2)

@@ -3,6 +3,7 @@
 import posix as os
 
 from pyruntime.cgroup import fs, kill, members
+from pyruntime.cgroup.files import CgroupError
 from pyruntime.cgroup.guard import guard
 from pyruntime.errors import Error, explain_oserror
 from pyruntime.kernel import fdpass, process
@@ -59,7 +60,9 @@ class MakeCgroup(Step):
 
     lane = HOST
 
-    def __init__(self, because: str, mount: str, path: str, controllers: "list[str]", needed: "list[str]", lenient: bool) -> None:
+    def __init__(
+        self, because: str, mount: str, path: str, controllers: "list[str]", needed: "list[str]", lenient: bool
+    ) -> None:
         super().__init__(because)
         self.mount = mount
         self.path = path
@@ -68,12 +71,14 @@ class MakeCgroup(Step):
         self.lenient = lenient
 
     def describe(self) -> str:
-        return f"make cgroup {self.path}" + (" (go without, if refused: rootless and no limits)" if self.lenient else "")
+        return f"make cgroup {self.path}" + (
+            " (go without, if refused: rootless and no limits)" if self.lenient else ""
+        )
 
     def run(self, walker: "Walker") -> None:
         try:
             walker.objects["made_cgroups"] = fs.create(self.mount, self.path, self.controllers, self.needed)
-        except fs.CgroupError as error:
+        except CgroupError as error:
             if not self.lenient or error.errno not in (1, 13, 30):
                 raise
             container_of(walker).data["cgroup_paths"] = {}
@@ -106,7 +111,9 @@ class ApplyLimits(Step):
 
     def run(self, walker: "Walker") -> None:
         if "cgroup" not in walker.texts:
-            raise Error(f"{self.because}: rootless needs no limits + no cgrouppath when no permission is granted for cgroups")
+            raise Error(
+                f"{self.because}: rootless needs no limits + no cgrouppath when no permission is granted for cgroups"
+            )
         fs.apply(walker.texts["cgroup"], self.writes)
 
 
@@ -148,13 +155,13 @@ class FilterDevices(Step):
             return
         try:
             guard(walker.fds["cgroup"], self.instructions)
-        except fs.CgroupError:
+        except CgroupError:
             if not self.lenient:
                 raise
 
 
 class MakeBarrier(Step):
-    """The fifo that `start` writes to; init holds it open for reading and writing, so a writer always finds a reader."""
+    """The fifo that `start` writes to; init holds it open for reading and writing, so a writer finds a reader."""
 
     lane = HOST
 

@@ -2,12 +2,12 @@
 
 import posix as os
 
-from pyruntime.errors import Error
+from pyruntime.errors import Error, reason
 from pyruntime.kernel import mounts, paths
+from pyruntime.kernel.imports import lock_imports
 from pyruntime.kernel.procmount import PROC_SUPER_MAGIC, filesystem_type, open_private
 from pyruntime.steps.base import HOST, Step
 from pyruntime.steps.copyup import copy_tree
-from pyruntime.kernel.imports import lock_imports
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class BindRoot(Step):
         walker.fds["root"] = root
 
     def _make_parent_private(self) -> None:
-        """The mount that holds the rootfs: tried on each parent directory until one is a mount point (EINVAL: is none)."""
+        """The mount that holds the rootfs: each parent directory is tried until one is a mount point (EINVAL: none)."""
         path = self.rootfs
         while True:
             try:
@@ -117,7 +117,7 @@ def open_source(because: str, source: str, recursive: bool) -> int:
         return mounts.open_tree(source, recursive)
     except OSError as error:
         where = " (on the host)" if error.errno in (_ENOENT, _ENOTDIR) else ""
-        raise Error(f"{because}.source {source}: {os.strerror(error.errno).lower()}{where}") from None
+        raise Error(f"{because}.source {source}: {reason(error)}{where}") from None
 
 
 class MountStep(Step):
@@ -136,7 +136,8 @@ class MountStep(Step):
             if error.errno == _ENOTDIR:
                 kinds = ["folder" if is_directory(fd) else "file" for fd in (mount_fd, target)]
                 raise Error(
-                    f"{self.because}: not a directory: source is a {kinds[0]}, destination {self.destination} is a {kinds[1]}"
+                    f"{self.because}: not a directory: source is a {kinds[0]}, "
+                    f"destination {self.destination} is a {kinds[1]}"
                 ) from None
             raise
         finally:
@@ -209,7 +210,9 @@ class BindMount(MountStep):
             try:
                 mounts.set_attributes(tree, asked.set, asked.clear | atime)
             except OSError:
-                raise Error(f"{self.because}: cannot clear locked flags of {self.source}: operation not permitted") from None
+                raise Error(
+                    f"{self.because}: cannot clear locked flags of {self.source}: operation not permitted"
+                ) from None
 
 
 class MountFilesystem(MountStep):
@@ -370,7 +373,7 @@ class MaskPaths(Step):
         except OSError as error:
             if error.errno in (_ENOENT, _ENOTDIR):
                 return None
-            raise Error(f"{self.because}[{index}] {path}: {os.strerror(error.errno).lower()}") from None
+            raise Error(f"{self.because}[{index}] {path}: {reason(error)}") from None
 
 
 def _cover(target: int, mount_fd: int) -> None:
@@ -396,7 +399,7 @@ class ReadonlyPaths(Step):
             except OSError as error:
                 if error.errno in (_ENOENT, _ENOTDIR):
                     continue
-                raise Error(f"{self.because}[{index}] {path}: {os.strerror(error.errno).lower()}") from None
+                raise Error(f"{self.because}[{index}] {path}: {reason(error)}") from None
             tree = mounts.open_tree("", recursive=True, dir_fd=target)
             mounts.set_attributes(tree, mounts.RDONLY, recursive=True)
             mounts.attach(tree, target)
@@ -415,7 +418,11 @@ class ChangeRoot(Step):
     def describe(self) -> str:
         if self.how == "pivot_root":
             return f"pivot_root into {self.rootfs}, detach the old root"
-        return f"move {self.rootfs} over / and chroot (no pivot_root)" if self.how == "move" else f"chroot into {self.rootfs}"
+        return (
+            f"move {self.rootfs} over / and chroot (no pivot_root)"
+            if self.how == "move"
+            else f"chroot into {self.rootfs}"
+        )
 
     def run(self, walker: "Walker") -> None:
         lock_imports()

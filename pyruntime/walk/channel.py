@@ -39,7 +39,9 @@ class Channel:
     def send(self, kind: bytes, values: "dict[str, int]", fds: "dict[str, int]") -> None:
         """Send a baton or news. Raises PeerGone when nobody is there to take it."""
         words = [f"{name}={value}" for name, value in values.items()] + [f"fd:{name}" for name in fds]
-        ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _struct.pack(f"{len(fds)}i", *fds.values()))] if fds else []
+        ancillary = (
+            [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _struct.pack(f"{len(fds)}i", *fds.values()))] if fds else []
+        )
         try:
             self.end.sendmsg([kind + " ".join(words).encode()], ancillary, _socket.MSG_NOSIGNAL)
         except OSError:
@@ -57,7 +59,7 @@ class Channel:
         """Wait for the next datagram: (kind, values, descriptors). Raises Failed or PeerGone."""
         while True:
             try:
-                data, ancillary, flags, _ = self.end.recvmsg(
+                data, ancillary, _, _ = self.end.recvmsg(
                     _MAX, _socket.CMSG_SPACE(4 * _FDS_MAX), _socket.MSG_CMSG_CLOEXEC
                 )
                 break
@@ -90,7 +92,7 @@ def _unpack(words: str, ancillary: "list[tuple[int, int, bytes]]") -> "tuple[dic
             values[name] = int(value)
     if len(names) != len(numbers):
         raise SystemError(f"{len(names)} descriptors announced, {len(numbers)} received")
-    return values, dict(zip(names, numbers))
+    return values, dict(zip(names, numbers, strict=True))
 
 
 def pair() -> "tuple[Channel, Channel]":

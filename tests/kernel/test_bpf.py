@@ -121,6 +121,15 @@ def test_memlock_is_left_alone(cgroup: int) -> None:
     assert resource.getrlimit(resource.RLIMIT_MEMLOCK) == before
 
 
+def test_a_forbidden_access_is_the_verifiers_word_too(cgroup: int) -> None:
+    """EACCES, which Python knows as PermissionError as well as EPERM."""
+    beyond = devices._instruction(0x61, 0x10, 64) + devices._return(0)
+    with pytest.raises(bpf.VerifierError) as caught:
+        bpf.load_device_program(beyond)
+    assert caught.value.errno == errno.EACCES
+    assert "invalid bpf_context access" in caught.value.log
+
+
 @pytest.mark.parametrize("second", [True, False])
 def test_memlock_is_raised_for_a_second_try_only(monkeypatch: pytest.MonkeyPatch, second: bool) -> None:
     tries, limits = [], []

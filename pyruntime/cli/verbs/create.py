@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+
 
 def run(context: Context) -> int:
     """create ID."""
@@ -87,7 +89,7 @@ def gather(context: Context, config: Config, request: Request) -> host.Facts:
     rootfs = root_path(config, request.bundle)
     root_fd = open_rootfs(rootfs)
     try:
-        facts.module = detect(config, lambda name: open_in_root(root_fd, name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY))
+        facts.module = detect(config, lambda name: open_in_root(root_fd, name, _READ))
     finally:
         os.close(root_fd)
     return facts

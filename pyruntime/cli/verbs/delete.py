@@ -6,7 +6,7 @@ import select
 from pyruntime.cgroup import kill, members
 from pyruntime.cli.context import Context
 from pyruntime.errors import Error, StateError
-from pyruntime.state import life, store
+from pyruntime.state import life
 from pyruntime.state.store import Container
 
 _PATIENCE = 10_000  # milliseconds for a killed process to vanish
@@ -33,7 +33,9 @@ def delete(context: Context, container: Container, force: bool) -> None:
     """Destroy a stopped or merely created container; with `force` any. Raises StateError, Error."""
     status = life.status(container)
     if status not in ("stopped", "created") and not force:
-        raise StateError(f"cannot delete container {container.id} that is not stopped: {status}; stop it, or: delete --force")
+        raise StateError(
+            f"cannot delete container {container.id} that is not stopped: {status}; stop it first, or use delete --force"
+        )
     destroy(container, kill_all=force or not container.own.get("privatePid"))
     if "poststop" in container.own:
         from pyruntime.cli.hooks import poststop
@@ -60,7 +62,8 @@ def _wait_gone(container: Container, pidfd: int) -> None:
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
     if not poller.poll(_PATIENCE):
-        raise Error(f"container still running: init {container.pid} of {container.id} did not die of SIGKILL in {_PATIENCE // 1000} s")
+        seconds = _PATIENCE // 1000
+        raise Error(f"container still running: init {container.pid} did not die of SIGKILL in {seconds} s")
 
 
 def _force_remains(context: Context, error: StateError) -> int:

@@ -1,0 +1,159 @@
+"""`exec`: another process in a running container."""
+
+from pyruntime.cgroup.tree import sub_path
+from pyruntime.cli.context import Context
+from pyruntime.cli.verbs.create import interruptible
+from pyruntime.config.load import load_config, load_process
+from pyruntime.config.process import Capabilities, Process
+from pyruntime.config.unsupported import refuse_unsupported_process
+from pyruntime.config.validate import validate_process
+from pyruntime.errors import ConfigError, Error, StateError, Unsupported, UsageError
+from pyruntime.host.descriptors import listen_fds
+from pyruntime.host.facts import Facts
+from pyruntime.pathtext import absolute
+from pyruntime.plan import identity
+from pyruntime.plan.join import join
+from pyruntime.plan.request import Request
+from pyruntime.state import life
+from pyruntime.state.store import Container
+from pyruntime.walk.walker import Walker
+
+_ID_MAX = 2**32 - 2
+
+
+def run(context: Context) -> int:
+    """exec [FLAGS] ID COMMAND [ARGUMENT...], or exec --process FILE ID."""
+    process_file = context.options.text("process")
+    if not process_file and len(context.arguments) < 2:
+        raise UsageError("exec args cannot be empty: give a command after the id, or --process FILE")
+    file = absolute(process_file) if process_file else ""
+    container = context.load()
+    _check_status(context, container)
+    process = from_file(file, container) if file else from_flags(context, container)
+    request = _request(context, container)
+    detach = context.options.flag("detach")
+    _check_terminal(process, request, detach)
+    request.foreground = not detach
+    for text in identity.warnings(process):
+        context.log.warning(text)
+    walker = Walker(join(container, process, request, Facts(), _sub_cgroup(context)))
+    interruptible()
+    walker.walk()
+    if detach:
+        return 0
+    from pyruntime.walk.foreground import attend
+
+    context.log.settle()
+    return attend(walker)
+
+
+def _check_status(context: Context, container: Container) -> None:
+    status = life.status(container)
+    if status == "stopped" or status == "creating":
+        raise StateError(f"cannot exec in a {status} container: {container.id}")
+    if status == "paused" and not context.options.flag("ignore-paused"):
+        raise StateError("cannot exec in a paused container (use --ignore-paused to override)")
+
+
+def _request(context: Context, container: Container) -> Request:
+    options = context.options
+    request = Request(container.id, container.root, str(container.own.get("bundle", "")))
+    for name in ("console_socket", "pidfd_socket", "pid_file"):
+        path = options.text(name.replace("_", "-"))
+        setattr(request, name, absolute(path) if path else "")
+    request.listen_fds = listen_fds()
+    request.preserve_fds = options.number("preserve-fds") or 0
+    return request
+
+
+def _check_terminal(process: Process, request: Request, detach: bool) -> None:
+    if detach and process.terminal and not request.console_socket:
+        raise Error(
+            "process.terminal: cannot allocate tty if runc will detach without setting console socket; "
+            "give --console-socket or leave --tty out"
+        )
+    if request.console_socket and not (detach and process.terminal):
+        raise Error("--console-socket: cannot use console socket if runc will not detach or allocate tty")
+
+
+def _sub_cgroup(context: Context) -> "str | None":
+    """--cgroup: a cgroup below the container's; v2 has one tree, so a list of controllers before a colon is refused."""
+    given = context.options.many("cgroup")
+    if not given:
+        return None
+    if len(given) > 1 or ":" in given[0]:
+        raise UsageError(f"--cgroup {given[-1]}: cgroup v2 has one tree; give one path below the container's cgroup")
+    return sub_path("", given[0])
+
+
+def from_file(path: str, container: Container) -> Process:
+    """The process of --process FILE; what is the container's and the file leaves unset comes from its first process."""
+    process = _settled(load_process(path), container)
+    return process
+
+
+def _settled(process: Process, container: Container) -> Process:
+    first = Process.read(container.own["process"], "process")
+    for name in ("capabilities", "scheduler", "ioPriority", "execCPUAffinity"):
+        if not process.given(name) and first.given(name):
+            process = process.replace(**{name: getattr(first, name)})
+    if not process.rlimits and first.rlimits:
+        process = process.replace(rlimits=first.rlimits)
+    if process.user.umask is None and first.user.umask is not None:
+        process = process.replace(user=process.user.replace(umask=first.user.umask))
+    validate_process(process, "process")
+    refuse_unsupported_process(process, "process")
+    return process
+
+
+def from_flags(context: Context, container: Container) -> Process:
+    """The process of the bundle's config.json as it is now, changed by the flags."""
+    options = context.options
+    for flag in ("process-label", "apparmor"):
+        if options.text(flag):
+            raise Unsupported(f"--{flag}", "LSM labels are not supported yet; leave the flag out")
+    process = load_config(f"{container.own['bundle']}/config.json").process
+    if process is None:
+        raise ConfigError("process", "process property must not be empty")
+    process = process.replace(
+        args=context.arguments[1:],
+        env=[*process.env, *options.many("env")],
+        terminal=options.flag("tty"),
+        user=_user(context, process),
+    )
+    if options.text("cwd"):
+        process = process.replace(cwd=options.text("cwd"))
+    if options.flag("no-new-privs"):
+        process = process.replace(noNewPrivileges=True)
+    if options.many("cap"):
+        process = process.replace(capabilities=_with_caps(process.capabilities, options.many("cap")))
+    return _settled(process, container)
+
+
+def _user(context: Context, process: Process) -> "object":
+    user = process.user
+    word = context.options.text("user")
+    if word:
+        uid, colon, gid = word.partition(":")
+        user = user.replace(uid=_number(uid, "--user"))
+        if colon:
+            user = user.replace(gid=_number(gid, "--user"))
+    more = [_number(gid, "--additional-gids") for gid in context.options.many("additional-gids")]
+    return user.replace(additionalGids=[*user.additionalGids, *more]) if more else user
+
+
+def _number(word: str, flag: str) -> int:
+    if not (word.isascii() and word.isdigit()) or int(word) > _ID_MAX:
+        raise UsageError(
+            f"{flag}: expected a number from 0 to {_ID_MAX}, got {word!a}; names are not looked up in the container"
+        )
+    return int(word)
+
+
+def _with_caps(sets: "Capabilities | None", more: "list[str]") -> Capabilities:
+    """--cap adds to bounding, effective and permitted, and to ambient where there is an inheritable set."""
+    sets = sets or Capabilities()
+    added = {name: [*getattr(sets, name), *more] for name in ("bounding", "effective", "permitted")}
+    if sets.inheritable:
+        added["ambient"] = [*sets.ambient, *more]
+    return sets.replace(**added)

@@ -1,0 +1,71 @@
+"""Steps of `exec`: finding the container's init and its cgroup, to be joined."""
+
+import posix as os
+
+from pyruntime.errors import StateError
+from pyruntime.kernel import ns
+from pyruntime.kernel.procfs import read
+from pyruntime.state import life
+from pyruntime.state.store import Container
+from pyruntime.steps.base import HOST, Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.walk.walker import Walker
+
+
+class OpenTarget(Step):
+    """Open the namespaces of the container's init, of the very process the state tells of."""
+
+    lane = HOST
+
+    def __init__(self, because: str, container: Container, kinds: "list[str]") -> None:
+        super().__init__(because)
+        self.container = container
+        self.kinds = kinds
+
+    def describe(self) -> str:
+        return f"open the namespaces {' '.join(self.kinds)} of init, pid {self.container.pid}"
+
+    def run(self, walker: "Walker") -> None:
+        pid = self.container.pid
+        try:
+            for kind in self.kinds:
+                path = f"/proc/{pid}/ns/{ns.FILES[kind]}"
+                if os.stat(path).st_ino != os.stat(f"/proc/self/ns/{ns.FILES[kind]}").st_ino:
+                    walker.fds[f"ns:{kind}"] = ns.open_namespace(path, kind)
+        except FileNotFoundError:
+            raise StateError(f"cannot exec in a stopped container: {self.container.id}") from None
+        # Only now is it known that these were init's: a reused pid would have another start time.
+        if not life.init_pid(self.container):
+            raise StateError(f"cannot exec in a stopped container: {self.container.id}")
+
+
+class OpenCgroup(Step):
+    """Open the cgroup the new process is born in."""
+
+    lane = HOST
+
+    def __init__(self, because: str, container: Container, directory: str, fixed: bool) -> None:
+        super().__init__(because)
+        self.container = container
+        self.directory = directory
+        self.fixed = fixed
+
+    def describe(self) -> str:
+        return f"open cgroup {self.directory}" + (
+            "" if self.fixed else " (init's own, where that one only holds others)"
+        )
+
+    def run(self, walker: "Walker") -> None:
+        directory = self.directory
+        if not self.fixed and read(f"{directory}/cgroup.subtree_control").strip():
+            directory = self._of_init()
+        walker.fds["cgroup"] = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _of_init(self) -> str:
+        """A cgroup with controllers for its children takes no process (cgroup-v2.rst, "No Internal Process")."""
+        for line in read(f"/proc/{self.container.pid}/cgroup").splitlines():
+            if line.startswith("0::"):
+                return str(self.container.own.get("cgroupMount", "")) + line[3:]
+        return self.directory

@@ -1,0 +1,106 @@
+"""Tests against the real kernel: as root, in a mount namespace of their own, with a look at what is left behind."""
+
+import ctypes
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system import harness
+from tests.system.harness import Bundle, Runtime
+
+_CLONE_NEWNS, _MS_REC, _MS_SLAVE, _MS_SHARED = 0x20000, 1 << 14, 1 << 19, 1 << 20
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: "list[pytest.Item]") -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.root)
+
+
+def _why_not() -> str:
+    if os.geteuid():
+        return "needs root: makes namespaces, mounts and cgroups"
+    if not harness.cgroup2_mount():
+        return "needs a cgroup2 tree"
+    if not harness.BUSYBOX.exists():
+        return f"needs a static {harness.BUSYBOX} (Debian: busybox-static)"
+    return ""
+
+
+def _libc(name: str, *arguments: object) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments):
+        raise OSError(ctypes.get_errno(), name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_mounts() -> "Iterator[None]":
+    """A mount namespace whose mounts are shared among themselves, as systemd leaves them, and with nobody else.
+
+    So a mount that gets out of a container is seen, and those of other programs are not.
+    """
+    if _why_not():
+        yield
+        return
+    before, cwd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), os.getcwd()
+    _libc("unshare", _CLONE_NEWNS)
+    _libc("mount", None, b"/", None, _MS_REC | _MS_SLAVE, None)
+    _libc("mount", None, b"/", None, _MS_REC | _MS_SHARED, None)
+    harness.become_subreaper()
+    yield
+    _libc("setns", before, _CLONE_NEWNS)
+    os.close(before)
+    os.chdir(cwd)
+
+
+@pytest.fixture(scope="session")
+def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of busybox that every rootfs links to."""
+    return harness.copy_busybox(tmp_path_factory.mktemp("busybox"))
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(own_mounts: None, tmp_path: Path) -> "Iterator[None]":
+    """What was there before a test is there after it, and nothing else."""
+    if reason := _why_not():
+        pytest.skip(reason)
+    tmp_path.chmod(0o755)  # a container's user has to reach its rootfs
+    for folder in tmp_path.parents[:3]:
+        if folder.stat().st_uid == os.geteuid() and "pytest" in folder.name:
+            folder.chmod(folder.stat().st_mode | 0o011)
+    before = harness.snapshot()
+    yield
+    try:
+        harness.assert_nothing_left(before)
+    finally:
+        harness.kill_leftovers(before["processes"])
+
+
+@pytest.fixture
+def rt(launcher: Path, tmp_path: Path) -> "Iterator[Runtime]":
+    """pyruntime of this tree; no container may be left under its state root."""
+    runtime = Runtime(launcher, tmp_path / "rt")
+    yield runtime
+    left = runtime.containers()
+    for name in left:
+        runtime("delete", "--force", name)
+    assert not left, f"state entries are left behind: {left}"
+
+
+@pytest.fixture
+def make(tmp_path: Path, busybox: Path) -> "Callable[..., Bundle]":
+    """A function that makes bundles: `make("sh", "-c", "echo hi")`."""
+
+    def make_bundle(*command: str, name: str = "") -> Bundle:
+        return Bundle(tmp_path / (name or f"bundle{next(harness._numbers)}"), busybox, *command)
+
+    return make_bundle
+
+
+@pytest.fixture
+def bundle(make: "Callable[..., Bundle]") -> Bundle:
+    """One bundle that runs `true`."""
+    return make()

@@ -1,0 +1,364 @@
+"""Bundles, runtimes and a count of what a container could leave behind, for the tests that start real ones."""
+
+import copy
+import ctypes
+import json
+import os
+import shutil
+import subprocess
+import time
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+BUSYBOX = Path("/bin/busybox")
+PREFIX = f"systest{os.getpid()}"
+APPLETS = (
+    "awk cat chmod cut dd df echo env expr false find getopt grep head hostname id ifconfig ionice kill ln ls mkdir mkfifo"
+    " mknod mount od printf ps pwd readlink renice rm seq setsid sh sleep sort stat stty tail tee test touch tr true tty"
+    " ulimit umount uname unlink wc xargs yes"
+).split()
+CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+_PR_SET_CHILD_SUBREAPER = 36
+_numbers = count()
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def become_subreaper() -> None:
+    """Let orphans come to this process, so that none of them can get out of the count."""
+    if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER")
+
+
+def new_id() -> str:
+    """A container id that no other test run uses."""
+    return f"{PREFIX}-{next(_numbers)}"
+
+
+def default_config(*command: str) -> "dict[str, Any]":
+    """A configuration such as engines begin with: five namespaces, the usual mounts, few capabilities."""
+    quiet = ["nosuid", "noexec", "nodev"]
+    return {
+        "ociVersion": "1.0.2",
+        "process": {
+            "user": {"uid": 0, "gid": 0},
+            "args": list(command) or ["true"],
+            "env": ["PATH=/sbin:/usr/sbin:/bin:/usr/bin", "TERM=xterm"],
+            "cwd": "/",
+            "capabilities": {kind: list(CAPABILITIES) for kind in ("bounding", "effective", "permitted")},
+            "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],
+            "noNewPrivileges": True,
+        },
+        "root": {"path": "rootfs", "readonly": False},
+        "hostname": "inside",
+        "mounts": [
+            mount("/proc", "proc"),
+            mount("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+            mount("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+            mount("/dev/shm", "tmpfs", [*quiet, "mode=1777", "size=65536k"], "shm"),
+            mount("/dev/mqueue", "mqueue", quiet),
+            mount("/sys", "sysfs", [*quiet, "ro"]),
+            mount("/sys/fs/cgroup", "cgroup", [*quiet, "relatime", "ro"]),
+        ],
+        "linux": {
+            "resources": {"devices": [{"allow": False, "access": "rwm"}]},
+            "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")],
+            "maskedPaths": ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
+            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+        },
+    }
+
+
+def mount(destination: str, kind: str, options: "list[str] | None" = None, source: str = "") -> "dict[str, Any]":
+    """One entry of `mounts`."""
+    entry: "dict[str, Any]" = {"destination": destination, "type": kind, "source": source or kind}
+    return {**entry, "options": options} if options is not None else entry
+
+
+def make_rootfs(path: Path, busybox: Path) -> Path:
+    """A root file system of one static program and its names; `busybox` is linked, so it is on the same file system."""
+    for folder in ("bin", "etc", "tmp"):
+        (path / folder).mkdir(parents=True)
+    os.link(busybox, path / "bin/busybox")
+    for name in APPLETS:
+        (path / "bin" / name).symlink_to("busybox")
+    (path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n")
+    (path / "etc/group").write_text("root:x:0:\nuser:x:1000:\n")
+    return path
+
+
+class Bundle:
+    """A folder with a rootfs and a config.json; `config` may be changed until the next command is run."""
+
+    def __init__(self, path: Path, busybox: Path, *command: str) -> None:
+        self.path = path
+        self.rootfs = make_rootfs(path / "rootfs", busybox)
+        self.config = default_config(*command)
+
+    @property
+    def process(self) -> "dict[str, Any]":
+        found: "dict[str, Any]" = self.config["process"]
+        return found
+
+    @property
+    def linux(self) -> "dict[str, Any]":
+        found: "dict[str, Any]" = self.config["linux"]
+        return found
+
+    def sh(self, script: str) -> "Bundle":
+        """Let the container run a shell script."""
+        self.process["args"] = ["sh", "-c", script]
+        return self
+
+    def write(self) -> "Bundle":
+        """Put config.json in place."""
+        (self.path / "config.json").write_text(json.dumps(self.config))
+        return self
+
+    def namespaces(self, *kinds: str) -> "Bundle":
+        """Replace the list of namespaces."""
+        self.linux["namespaces"] = [{"type": kind} for kind in kinds]
+        return self
+
+    def without(self, kind: str) -> "Bundle":
+        """Drop a namespace, and what can't be had without it."""
+        self.linux["namespaces"] = [entry for entry in self.linux["namespaces"] if entry["type"] != kind]
+        if kind == "uts":
+            del self.config["hostname"]
+        return self
+
+    def user_namespace(self, first: int = 100000, size: int = 65536) -> "Bundle":
+        """Add a user namespace in which `size` ids from 0 are those from `first` outside."""
+        self.linux["namespaces"].append({"type": "user"})
+        for name in ("uidMappings", "gidMappings"):
+            self.linux[name] = [{"containerID": 0, "hostID": first, "size": size}]
+        return self
+
+    def changed(self, **values: object) -> "dict[str, Any]":
+        """A deep copy of the configuration with some top-level keys replaced."""
+        return {**copy.deepcopy(self.config), **values}
+
+
+class Result:
+    """How a command ended. Its output is read late: a container may write to it long after the command has ended."""
+
+    def __init__(self, rc: int, base: Path, seconds: float) -> None:
+        self.rc = rc
+        self.base = base
+        self.seconds = seconds
+
+    @property
+    def out(self) -> str:
+        return self.base.with_suffix(".out").read_text(errors="backslashreplace")
+
+    @property
+    def err(self) -> str:
+        return self.base.with_suffix(".err").read_text(errors="backslashreplace")
+
+    @property
+    def log(self) -> "list[dict[str, Any]]":
+        """The lines of the `--log` file, if there was one."""
+        path = self.base.with_suffix(".log")
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def __repr__(self) -> str:
+        return f"rc {self.rc} after {self.seconds:.2f} s\nstdout: {self.out}\nstderr: {self.err}\nlog: {self.log}"
+
+
+class Runtime:
+    """One runtime binary with a state root of its own."""
+
+    def __init__(self, binary: "Path | str", folder: Path, *flags: str) -> None:
+        self.binary = str(binary)
+        self.folder = folder
+        self.root = folder / "state"
+        self.flags = flags
+        folder.mkdir(exist_ok=True, parents=True)
+
+    def command(self, verb: str, *arguments: object) -> "list[str]":
+        """The argv of one call."""
+        return [self.binary, "--root", str(self.root), *self.flags, verb, *map(str, arguments)]
+
+    def popen(self, verb: str, *arguments: object, **options: "Any") -> "tuple[subprocess.Popen[bytes], Path]":
+        """Start one call; its output goes to files, so that nobody waits for a container that holds a pipe."""
+        base = self.folder / f"call{next(_numbers)}"
+        options.setdefault("stdin", subprocess.DEVNULL)
+        command = self.command(verb, *arguments)
+        if options.pop("log", False):
+            command[1:1] = ["--log", str(base.with_suffix(".log")), "--log-format", "json"]
+        with open(base.with_suffix(".out"), "wb") as out, open(base.with_suffix(".err"), "wb") as err:
+            options.setdefault("stdout", out)
+            options.setdefault("stderr", err)
+            return subprocess.Popen(command, **options), base
+
+    def __call__(self, verb: str, *arguments: object, timeout: float = 30, **options: "Any") -> Result:
+        """Make one call and wait for it. Raises subprocess.TimeoutExpired, after killing it."""
+        begin = time.monotonic()
+        process, base = self.popen(verb, *arguments, **options)
+        try:
+            rc = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        return Result(rc, base, time.monotonic() - begin)
+
+    def run(self, bundle: Bundle, *arguments: object, id: str = "", **options: "Any") -> Result:
+        """`run` of a bundle under a new id."""
+        bundle.write()
+        return self("run", "--bundle", bundle.path, *arguments, id or new_id(), **options)
+
+    def create(self, bundle: Bundle, *arguments: object, id: str, **options: "Any") -> Result:
+        """`create` of a bundle."""
+        bundle.write()
+        return self("create", "--bundle", bundle.path, *arguments, id, **options)
+
+    def state(self, id: str) -> "dict[str, Any]":
+        """What `state` prints; {} when it refuses."""
+        result = self("state", id)
+        return json.loads(result.out) if result.rc == 0 else {}
+
+    def status(self, id: str) -> str:
+        """The status alone, "" for a container that does not exist."""
+        return str(self.state(id).get("status", ""))
+
+    def wait_for(self, id: str, status: str, seconds: float = 10) -> None:
+        """Poll until a container has this status."""
+        wait_until(lambda: self.status(id) == status, f"{id} is {status}", seconds)
+
+    def containers(self) -> "list[str]":
+        """The entries below the state root."""
+        return sorted(os.listdir(self.root)) if self.root.exists() else []
+
+
+def wait_until(condition: "Any", what: str, seconds: float = 10) -> None:
+    """Poll until `condition()` holds. Raises AssertionError that names `what`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.01)
+
+
+def cgroup2_mount() -> str:
+    """Where this host mounts its cgroup2 tree; "" where it does not."""
+    with open("/proc/self/mountinfo") as lines:
+        for line in lines:
+            fields = line.split()
+            if fields[fields.index("-") + 1] == "cgroup2":
+                return fields[4]
+    return ""
+
+
+def descendants(pid: int) -> "dict[int, str]":
+    """Every process below `pid` that is no zombie, with its command line."""
+    found: "dict[int, str]" = {}
+    for child in _children(pid):
+        state, text = _look(child)
+        if state not in ("Z", "X", ""):
+            found[child] = text
+        found.update(descendants(child))
+    return found
+
+
+def _children(pid: int) -> "list[int]":
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _look(pid: int) -> "tuple[str, str]":
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state, Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+    except OSError:
+        return "", ""
+
+
+def reap() -> None:
+    """Collect the orphans that came to us and have ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+    except ChildProcessError:
+        return
+
+
+def cgroups() -> "set[str]":
+    """Our containers' cgroups: every directory of the tree with our prefix in its path."""
+    mount = cgroup2_mount()
+    return {path for path, _, _ in os.walk(mount) if PREFIX in path} if mount else set()
+
+
+def namespaces() -> "set[str]":
+    """The namespaces that processes below us are in, and those that mounts of nsfs keep."""
+    found = {line.split()[3] for line in Path("/proc/self/mountinfo").read_text().splitlines() if " nsfs " in line}
+    for pid in (os.getpid(), *descendants(os.getpid())):
+        try:
+            found.update(os.readlink(f"/proc/{pid}/ns/{name}") for name in os.listdir(f"/proc/{pid}/ns"))
+        except OSError:
+            continue
+    return found
+
+
+def keyrings() -> "set[str]":
+    """Session keyrings named after containers of ours."""
+    return {line.split()[0] for line in Path("/proc/keys").read_text().splitlines() if f"_ses.{PREFIX}" in line}
+
+
+def mounts() -> "list[str]":
+    """The mount table of this process's mount namespace, without the numbers that change by themselves."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return sorted(" ".join(line.split()[2:6]) for line in lines)
+
+
+def snapshot() -> "dict[str, Any]":
+    """Everything that a container could leave on the host."""
+    return {
+        "processes": descendants(os.getpid()),
+        "mounts": mounts(),
+        "cgroups": cgroups(),
+        "namespaces": namespaces(),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "keyrings": keyrings(),
+    }
+
+
+def assert_nothing_left(before: "dict[str, Any]", seconds: float = 5) -> None:
+    """Compare with an earlier snapshot; what the kernel takes away late (keyrings, dying processes) is given a moment."""
+    end = time.monotonic() + seconds
+    while True:
+        reap()
+        now = snapshot()
+        if now == before:
+            return
+        if time.monotonic() > end:
+            for kind in before:
+                assert now[kind] == before[kind], f"{kind} are left behind"
+        time.sleep(0.02)
+
+
+def kill_leftovers(before: "dict[int, str]") -> None:
+    """After a failed test: end the processes below us that were not there before, by pid, and remove our cgroups."""
+    for pid in descendants(os.getpid()):
+        if pid not in before:
+            try:
+                os.kill(pid, 9)
+            except ProcessLookupError:
+                continue
+    time.sleep(0.1)
+    reap()
+    for path in sorted(cgroups(), reverse=True):
+        try:
+            os.rmdir(path)
+        except OSError:
+            continue
+
+
+def copy_busybox(folder: Path) -> Path:
+    """A copy of the host's busybox to link from."""
+    target = folder / "busybox"
+    shutil.copy(BUSYBOX, target)
+    target.chmod(0o755)
+    return target
