@@ -6,6 +6,8 @@ that a user never meets a traceback. Nothing here may fail for what the caller's
 
 import posix as os
 
+from pyruntime.pack import use
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType

@@ -3,7 +3,7 @@
 import posix as os
 
 from pyruntime.cli.grammar import Invocation
-from pyruntime.errors import Error, UsageError
+from pyruntime.errors import Error, UsageError, explain_oserror, one_line
 from pyruntime.report.log import Log
 from pyruntime.state.ids import check_id
 
@@ -64,6 +64,17 @@ class Context:
             )
         return manager
 
+    def ids(self) -> "list[str]":
+        """The ids below the state root, sorted. A default root that is not there holds none. Raises Error."""
+        from pyruntime.state.store import names
+
+        try:
+            return names(self.root)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not self.globals.given("root"):
+                return []
+            raise Error(f"--root: cannot list the containers: {explain_oserror(error)}") from None
+
     def load(self, lock: bool = False) -> "Container":
         """The container named by the first argument. Raises StateError."""
         from pyruntime.state.store import load
@@ -73,6 +84,15 @@ class Context:
 
 def write_out(text: str) -> None:
     """Print to stdout, all of it. Raises OSError."""
+    _write(1, text)
+
+
+def complain(text: str) -> None:
+    """Say on stderr, in one line, what was left out, while the command goes on and succeeds. Raises OSError."""
+    _write(2, one_line(text) + "\n")
+
+
+def _write(fd: int, text: str) -> None:
     data = text.encode("utf-8", "surrogateescape")
     while data:
-        data = data[os.write(1, data) :]
+        data = data[os.write(fd, data) :]

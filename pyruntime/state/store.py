@@ -3,6 +3,7 @@
     ROOT/ID/              0711; the mkdir decides who owns the id; flock on it is the container's lock
     ROOT/ID/state.json    0600; written to .state.json, synced, renamed: never seen half
     ROOT/ID/exec.fifo     while init waits for `start`
+    ROOT/ID/claim         which process and which cgroup are the container's, once more: claim.py
 
 The file holds the keys other tools read (id, init_process_pid, init_process_start, created, cgroup_paths,
 namespace_paths, config.rootfs) and ours below "pyruntime". It is first written with the intent, before anything else
@@ -14,6 +15,7 @@ import posix as os
 
 from pyruntime.errors import Error, StateError, explain_oserror
 from pyruntime.report.jsonout import dumps
+from pyruntime.state import claim
 from pyruntime.version import SPEC
 
 TYPE_CHECKING = False
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _FILE = "state.json"
+_MEMBERS = {"id": str, "ociVersion": str, "cgroup_paths": dict, "config": dict, "init_process_pid": int}
 FIFO = "exec.fifo"
+FILES = frozenset((_FILE, "." + _FILE, FIFO, claim.NAME, "notify"))  # whatever lies in a directory of ours
 _MAX = 64 << 20
 
 
@@ -68,6 +72,8 @@ class Container:
             finally:
                 os.close(fd)
             os.rename("." + _FILE, _FILE, src_dir_fd=self.dir_fd, dst_dir_fd=self.dir_fd)
+            if self.pid:
+                claim.write(self)
         except OSError as error:
             raise Error(f"cannot save the state in {self.path}: {explain_oserror(error)}") from None
 
@@ -82,6 +88,10 @@ class Container:
             return False
         except BlockingIOError:
             return True
+
+    def close(self) -> None:
+        """Let go of the directory, and with it of the lock. For who goes on after this container."""
+        os.close(self.dir_fd)
 
     def gone(self) -> bool:
         """Whether the directory was removed since it was opened."""
@@ -153,7 +163,7 @@ def load(root: str, container_id: str, lock: bool = False) -> Container:
     if lock:
         fcntl.flock(dir_fd, fcntl.LOCK_EX)
     try:
-        data = _parse(_read(dir_fd), f"{root}/{container_id}")
+        data = _parse(read_file(dir_fd), f"{root}/{container_id}")
     except (Error, OSError) as error:
         gone = os.fstat(dir_fd).st_nlink == 0
         os.close(dir_fd)
@@ -165,18 +175,25 @@ def _why_not(error: Exception, root: str, container_id: str, gone: bool) -> str:
     if gone:
         return f"container does not exist: {container_id} in {root}; it was deleted just now"
     if isinstance(error, OSError):
-        return (
-            f"container {container_id} is half made or half deleted ({explain_oserror(error)}); "
-            f"remove it: pyruntime delete -f {container_id}"
-        )
+        # Engines take "no such file" for a missing program.
+        why = f"it has no {_FILE}" if isinstance(error, FileNotFoundError) else explain_oserror(error)
+        hint = f"remove it: pyruntime delete -f {container_id}"
+        return f"container {container_id} is half made or half deleted ({why}); {hint}"
     return str(error)
 
 
-def _read(dir_fd: int) -> bytes:
+def read_file(dir_fd: int) -> bytes:
+    """What the state file holds. Raises OSError; StateError for a file that somebody may have slipped in."""
     fd = os.open(_FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=dir_fd)
     try:
+        info = os.fstat(fd)
+        if info.st_nlink > 1 or info.st_uid != os.geteuid():
+            raise StateError(
+                f"{_FILE} has {info.st_nlink} links and belongs to uid {info.st_uid}, expected one link and uid "
+                f"{os.geteuid()}: it may be another's file, and is not read"
+            )
         parts = []
-        while part := os.read(fd, 1 << 20):
+        while sum(map(len, parts)) <= _MAX and (part := os.read(fd, 1 << 20)):
             parts.append(part)
         return b"".join(parts)
     finally:
@@ -196,12 +213,16 @@ def _parse(text: bytes, path: str) -> "dict[str, Any]":
         raise StateError(f"{path}/{_FILE} was written by another runtime; give that runtime its own --root")
     if own.get("format") != FORMAT:
         raise StateError(f"{path}/{_FILE} has format {own.get('format')}, this version reads {FORMAT}")
+    for name, kind in _MEMBERS.items():
+        if not isinstance(data.get(name), kind):
+            raise StateError(f"{path}/{_FILE} is unreadable ({name}: expected {kind.__name__}); {hint}")
     return data
 
 
 def names(root: str) -> "list[str]":
-    """The ids below a root, sorted; raises OSError when the root can't be listed."""
-    return sorted(name for name in os.listdir(root) if not name.startswith("."))
+    """The ids below a root, sorted; raises OSError when the root can't be listed. A plain file is nobody's id."""
+    with os.scandir(root) as entries:
+        return sorted(entry.name for entry in entries if not entry.is_file(follow_symlinks=False))
 
 
 def remove_tree(path: str) -> None:

@@ -365,6 +365,7 @@ class MaskPaths(Step):
         found = os.fstat(null)
         if found.st_mode & _S_IFMT != _S_IFCHR or found.st_rdev != os.makedev(1, 3):
             raise Error(f"{self.because}: /dev/null of the host is not the character device 1:3; repair it")
+        mounts.set_attributes(null, mounts.RDONLY)  # or the container's root could chmod the host's node
         return null
 
     def _open(self, root: int, index: int, path: str) -> "int | None":

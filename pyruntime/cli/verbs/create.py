@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
+    from pyruntime.steps.base import Step
+
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -53,10 +55,15 @@ def prepare(context: Context) -> "tuple[Config, Request]":
     request.cgroups = context.cgroup_manager != "disabled"
     config_file = _absolute(options.text("config")) or f"{request.bundle}/config.json"
     _enter_bundle(request.bundle)
+    return check(config_file), request
+
+
+def check(config_file: str) -> Config:
+    """The configuration in this file: read, sound, and asking for nothing that pyruntime does not have. Raises Error."""
     config = load_config(config_file)
     validate(config)
     refuse_unsupported(config)
-    return config, request
+    return config
 
 
 def _absolute(path: "str | None") -> str:
@@ -110,11 +117,17 @@ def open_rootfs(rootfs: str) -> int:
     return fd
 
 
+def plan(config: Config, request: Request, facts: host.Facts) -> "tuple[list[Step], list[str]]":
+    """The steps, and what the user is to be warned of; `explain` shows what this returns. Raises ConfigError."""
+    return life.create(config, request, facts), identity.warnings(config.process) if config.process else []
+
+
 def start(context: Context, config: Config, request: Request) -> Walker:
     """Plan and walk. Raises Error; by then what was made is undone."""
-    for text in identity.warnings(config.process) if config.process else ():
+    steps, warnings = plan(config, request, gather(context, config, request))
+    for text in warnings:
         context.log.warning(text)
-    walker = Walker(life.create(config, request, gather(context, config, request)))
+    walker = Walker(steps)
     interruptible()
     walker.walk()
     return walker

@@ -1,0 +1,94 @@
+"""A plan as lines for people, and as JSON for programs."""
+
+import posix as os
+
+from pyruntime.errors import one_line
+from pyruntime.look.explain import Explained
+from pyruntime.look.why import TABLE
+from pyruntime.steps.base import HOST, Step
+
+WIDTH = 100
+_BECAUSE_MAX = 34
+WHO = {HOST: "runtime"}
+_COLOURS = {"head": "1", "runtime": "36", "init": "32", "because": "2", "warning": "33"}
+
+
+class Paint:
+    """Colour, or none: only for a terminal, and not where NO_COLOR is set or TERM is dumb."""
+
+    def __init__(self, fd: int = 1) -> None:
+        plain = os.environ.get(b"NO_COLOR") or os.environ.get(b"TERM") == b"dumb"
+        self.on = not plain and os.isatty(fd)
+
+    def __call__(self, role: str, text: str) -> str:
+        return f"\x1b[{_COLOURS[role]}m{text}\x1b[0m" if self.on else text
+
+
+def who(step: Step) -> str:
+    """Whose step it is, in words: the command is the runtime."""
+    return WHO.get(step.lane, step.lane)
+
+
+def cut(text: str, width: int) -> str:
+    """The text on one line, its end replaced by `…` if it is longer than `width` characters."""
+    text = one_line(text)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def listing(explained: Explained, paint: Paint) -> str:
+    """One line a step, no line longer than WIDTH."""
+    steps = explained.steps
+    because = min(_BECAUSE_MAX, max(len(one_line(step.because)) for step in steps))
+    digits = len(str(len(steps)))
+    does = WIDTH - digits - len("  runtime  ") - because - 2
+    does = min(does, max(len(one_line(step.describe())) for step in steps))
+    lines = [_head(explained, paint), f"{'#':>{digits}}  who      {'does':<{does}}  because"]
+    for number, step in enumerate(steps, 1):
+        text = f"{cut(step.describe(), does):<{does}}"
+        asked = paint("because", cut(step.because, because))
+        lines.append(f"{number:>{digits}}  {paint(who(step), f'{who(step):<7}')}  {text}  {asked}")
+    lines += [paint("warning", cut(f" ! {text}", WIDTH)) for text in explained.warnings]
+    return "\n".join(lines) + "\n"
+
+
+def full(explained: Explained, paint: Paint) -> str:
+    """The same with nothing cut off, and the system calls of each step."""
+    digits = len(str(len(explained.steps)))
+    indent = " " * (digits + 11)
+    lines = [_head(explained, paint)]
+    for number, step in enumerate(explained.steps, 1):
+        lines.append(f"{number:>{digits}}  {paint(who(step), f'{who(step):<7}')}  {one_line(step.describe())}")
+        lines.append(f"{indent}{paint('because', 'because ' + one_line(step.because))}")
+        entry = TABLE.get(type(step).__name__)
+        if entry is not None:
+            lines.append(f"{indent}{paint('because', 'calls ' + entry.calls)}")
+    lines += [paint("warning", f" ! {one_line(text)}") for text in explained.warnings]
+    return "\n".join(lines) + "\n"
+
+
+def _head(explained: Explained, paint: Paint) -> str:
+    warnings = len(explained.warnings)
+    told = f", {warnings} warning{'s' * (warnings != 1)}" if warnings else ""
+    count = f"{len(explained.steps)} steps{told}"
+    hint = "   (-v: system calls · N: one step · --json)"
+    title = cut(f"{explained.name}: {count}", WIDTH - len(hint))
+    return paint("head", title) + hint
+
+
+def document(explained: Explained) -> "dict[str, object]":
+    """The plan as JSON values; these keys stay."""
+    return {
+        "steps": [entry(number, step) for number, step in enumerate(explained.steps, 1)],
+        "warnings": explained.warnings,
+    }
+
+
+def entry(number: int, step: Step) -> "dict[str, object]":
+    """One step as JSON values."""
+    return {
+        "n": number,
+        "lane": step.lane,
+        "step": type(step).__name__,
+        "does": step.describe(),
+        "because": step.because,
+    }

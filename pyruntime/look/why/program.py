@@ -1,0 +1,93 @@
+"""Why the last steps, and hooks."""
+
+from pyruntime.look.why.entry import Why
+
+TABLE = {
+    "RunHook": Why(
+        "A hook is a program of the engine's that runs at a fixed point of the container's life, with the state as JSON on "
+        "its stdin: it may add a network device, or refuse the container by failing. Where it runs (outside or inside) "
+        "is fixed by its kind.",
+        "clone, execve, write, wait4",
+        (
+            ("ENOENT", "the hook's path isn't there: for startContainer it is looked up inside the container"),
+            ("exit status", "any but 0 ends the creation, and everything is undone"),
+            ("timeout", "the hook and all it started are killed"),
+        ),
+        "strace -f -e execve pyruntime create …",
+        "2 execve",
+    ),
+    "FindProgram": Why(
+        "Looked up as the user and inside the root, while `create` can still say what is wrong. Found missing only by "
+        "`start`, nobody would be listening any more.",
+        "newfstatat, faccessat",
+        (
+            ("ENOENT", "not in the rootfs, or in no folder of PATH"),
+            ("EACCES", "no x bit for this user, or a directory"),
+        ),
+        "ls -l ROOTFS/bin",
+        "2 execve, 2 access",
+        ("BuildEnvironment", "SetUser"),
+    ),
+    "PassDescriptors": Why(
+        "A forgotten descriptor of a host directory is a way out of any container. Everything above stderr is closed, but "
+        "what the caller asked to pass on (--preserve-fds, socket activation).",
+        "fcntl(F_SETFD), close_range",
+        (("none", "an open descriptor that isn't ours is closed too: that is the point"),),
+        "ls -l /proc/PID/fd",
+        "2 close_range",
+    ),
+    "WaitForStart": Why(
+        "The container is `created`: complete, but for its program. No runtime process is left; init sleeps in one read and "
+        "`pyruntime start` wakes it.",
+        "close, read",
+        (("end of file", "the container was deleted before it was started: init ends"),),
+        "pyruntime state ID; cat /proc/PID/wchan",
+        "7 fifo",
+        ("MakeBarrier",),
+    ),
+    "Execve": Why(
+        "The process becomes the program: same pid, namespaces, cgroup and rights, but another memory image. Nothing of "
+        "the runtime is left in it.",
+        "execve",
+        (
+            ("ENOENT", "the program, or the interpreter its first line or ELF header names, is missing"),
+            ("ENOEXEC", "neither ELF nor script, or for another machine"),
+            ("EACCES", "no x bit, or the mount is noexec"),
+            ("E2BIG", "arguments and environment are longer than a quarter of the stack limit"),
+        ),
+        "readlink /proc/PID/exe",
+        "2 execve",
+        ("FindProgram",),
+    ),
+    "LoadModule": Why(
+        "The program is WebAssembly. The engine's library belongs to the host and so is loaded, and the module compiled, "
+        "before there is a container; init inherits the result as memory.",
+        "openat, mmap",
+        (
+            ("no engine", "neither wasmtime nor wasmer can be imported"),
+            ("invalid module", "the bytes aren't a valid module; the message says at which offset"),
+        ),
+        "grep -c wasm /proc/PID/maps",
+        "WebAssembly core specification",
+    ),
+    "EnterModule": Why(
+        "There is no execve: this process calls the module's _start, and its exit code becomes the container's. WASI gives "
+        "it arguments, environment, stdio and the container's root as its one directory.",
+        "close_range, then what the module asks for; exit_group",
+        (
+            ("trap", "the module did something undefined; exit status 134"),
+            ("ENOENT", "no _start: the file is a library and no command"),
+        ),
+        "cat /proc/PID/comm; ls -l /proc/PID/root",
+        "WASI preview 1",
+        ("LoadModule",),
+    ),
+    "AwaitExec": Why(
+        "The channel between the two lanes is close-on-exec: its end of file says that init has become the program. A "
+        "message instead would be the reason why not.",
+        "recvmsg",
+        (("a message", "the reason why the program can't be executed; everything is undone"),),
+        "strace -f -e recvmsg pyruntime run …",
+        "2 execve, 7 unix",
+    ),
+}

@@ -1,0 +1,118 @@
+"""Why the steps of the command itself: record, cgroup, barrier, sockets."""
+
+from pyruntime.look.why.entry import Why
+
+TABLE = {
+    "Reserve": Why(
+        "Making a directory either succeeds or finds that it exists: so of two commands with one id exactly one wins. "
+        "What is about to be made is written down before it is made; a command killed half-way then leaves a note by "
+        "which `delete --force` finds the rest.",
+        "mkdirat, openat, flock, write, fsync, renameat",
+        (
+            ("EEXIST", "a container with this id exists; delete it or take another id"),
+            ("EACCES", "the state root belongs to somebody else; name one of your own with --root"),
+            ("EROFS, ENOSPC", "the state root's file system takes no more files"),
+        ),
+        "ls -l /run/pyruntime/ID (or below --root)",
+        "2 mkdir, 2 flock",
+    ),
+    "MakeCgroup": Why(
+        "A cgroup is the kernel's way to count and limit a group of processes, and to find all of them again. It is made "
+        "before the first process so that init is born in it: there is no moment in which it runs unlimited. A "
+        "controller must be enabled in every ancestor, from the top down, before a child has its files.",
+        "mkdir, openat, write to cgroup.subtree_control",
+        (
+            ("EACCES", "this part of the tree was not given to you; run as root or have it delegated"),
+            ("EBUSY", "an ancestor holds processes itself, so it can't hand controllers to children"),
+            ("EAGAIN", "cgroup.max.descendants or cgroup.max.depth of an ancestor is used up"),
+        ),
+        "cat /proc/PID/cgroup; ls /sys/fs/cgroup/PATH",
+        "7 cgroups",
+        ("Reserve",),
+    ),
+    "ApplyLimits": Why(
+        "A limit is a number written into a file of the cgroup. Before it, the processes inside may use what their "
+        "ancestors leave them: without memory.max one leak takes the host's memory, without pids.max a fork bomb takes "
+        "its process table.",
+        "openat, write",
+        (
+            ("ENOENT", "the kernel lacks the controller, or it is not enabled in the parent"),
+            ("EINVAL", "the kernel doesn't take this value"),
+            ("EBUSY", "memory in use already is above the limit and can't be reclaimed"),
+            ("ENODEV", "an io limit names a block device that isn't there"),
+        ),
+        "grep . /sys/fs/cgroup/PATH/{memory.max,pids.max,cpu.max}",
+        "7 cgroups",
+        ("MakeCgroup",),
+    ),
+    "DelegateCgroup": Why(
+        "A container that manages processes itself (an init such as systemd) wants to divide its cgroup. It is given the "
+        "directory and the files that move processes, but not the files that hold its own limits: those stay root's.",
+        "fchownat",
+        (("EPERM", "only root may give a cgroup away"),),
+        "ls -ln /sys/fs/cgroup/PATH",
+        "7 cgroups",
+        ("MakeCgroup",),
+    ),
+    "FilterDevices": Why(
+        "Whoever can open /dev/sda owns the host. A device file in the container is therefore not enough: the kernel asks "
+        "a small program attached to the cgroup at every open and mknod. It is a list of comparisons compiled from "
+        "linux.resources.devices; what no rule allows is denied.",
+        "bpf(BPF_PROG_LOAD), bpf(BPF_PROG_ATTACH)",
+        (
+            ("EPERM", "loading a program needs CAP_SYS_ADMIN or CAP_BPF in the host's first user namespace"),
+            ("EINVAL", "the kernel was built without CONFIG_CGROUP_BPF"),
+        ),
+        "bpftool cgroup show /sys/fs/cgroup/PATH",
+        "2 bpf",
+        ("MakeCgroup",),
+    ),
+    "MakeBarrier": Why(
+        "The spec parts making a container from starting it: engines use the pause in between to wire up networks. Init "
+        "sleeps in a read of this fifo; `start` writes one byte. A fifo has a name, so that another command, later, "
+        "finds it; no daemon needs to stay.",
+        "mknodat, openat, fchmod",
+        (("EPERM", "the state root's file system has no fifos; choose another with --root"),),
+        "ls -l /run/pyruntime/ID/exec.fifo, before `start`",
+        "7 fifo",
+        ("Reserve",),
+    ),
+    "ConnectSocket": Why(
+        "The caller waits on this socket for a descriptor. It is connected while the path still means what the caller "
+        "meant; once the root has changed, the same path would be looked up in a tree that strangers filled.",
+        "socket, connect",
+        (
+            ("ENOENT", "nobody has bound a socket at this path"),
+            ("ECONNREFUSED", "the path is a socket that nobody listens on any more"),
+        ),
+        "ss -xlp",
+        "7 unix",
+    ),
+    "SendPidfd": Why(
+        "A pid may be reused by a stranger, a pidfd never is: it is a descriptor of this very process. Passed over a unix "
+        "socket it lets the caller signal and wait without that race.",
+        "pidfd_open, sendmsg(SCM_RIGHTS)",
+        (("EPIPE", "the caller closed its socket"),),
+        "ls -l /proc/CALLER/fd",
+        "2 pidfd_open, 7 unix",
+        ("ConnectSocket", "Clone"),
+    ),
+    "Save": Why(
+        "From here on every other command finds the container: its pid, and the time that process started, by which a "
+        "reused pid is told apart. The file is written beside the old one and renamed over it, so nobody reads half.",
+        "openat, write, fsync, renameat",
+        (("ENOSPC, EDQUOT", "the state root's file system is full"),),
+        "pyruntime state ID",
+        "2 rename",
+        ("Reserve", "Clone"),
+    ),
+    "WritePidFile": Why(
+        "Engines take init's pid from a file instead of parsing output. It is written last, renamed into place, and so "
+        "its being there says that everything before it went well.",
+        "openat, write, rename",
+        (("ENOENT, EACCES", "the folder of --pid-file isn't there or not yours"),),
+        "cat the file",
+        "5 proc",
+        ("Clone",),
+    ),
+}
