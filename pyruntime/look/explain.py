@@ -28,9 +28,10 @@ _REFUSED = "create would be refused here: "
 
 
 class Explained:
-    """A plan and what is to be said about it; `name` is the bundle's folder, which stands in for the id."""
+    """A plan and what is to be said about it; `name` is the bundle's folder's, which stands in for the id."""
 
-    def __init__(self, name: str, steps: "list[Step]", warnings: "list[str]") -> None:
+    def __init__(self, bundle: str, name: str, steps: "list[Step]", warnings: "list[str]") -> None:
+        self.bundle = bundle
         self.name = name
         self.steps = steps
         self.warnings = warnings
@@ -67,7 +68,7 @@ def explain(context: Context, bundle: str) -> Explained:
     warnings: "list[str]" = []
     facts = _facts(context, config, request, warnings)
     steps, more = create.plan(config, request, facts)
-    return Explained(request.container_id, steps, [*warnings, *more, *_sources(steps)])
+    return Explained(request.bundle, request.container_id, steps, [*warnings, *more, *_sources(steps)])
 
 
 def _facts(context: Context, config: Config, request: Request, warnings: "list[str]") -> host.Facts:

@@ -1,6 +1,7 @@
 """A plan as lines for people, and as JSON for programs."""
 
 import posix as os
+from textwrap import wrap
 
 from pyruntime.errors import one_line
 from pyruntime.look.explain import Explained
@@ -8,7 +9,7 @@ from pyruntime.look.why import TABLE
 from pyruntime.steps.base import HOST, Step
 
 WIDTH = 100
-_BECAUSE_MAX = 34
+_BECAUSE_MAX = 29
 WHO = {HOST: "runtime"}
 _COLOURS = {"head": "1", "runtime": "36", "init": "32", "because": "2", "warning": "33"}
 
@@ -41,14 +42,22 @@ def listing(explained: Explained, paint: Paint) -> str:
     because = min(_BECAUSE_MAX, max(len(one_line(step.because)) for step in steps))
     digits = len(str(len(steps)))
     does = WIDTH - digits - len("  runtime  ") - because - 2
-    does = min(does, max(len(one_line(step.describe())) for step in steps))
+    texts = [_short(explained, step) for step in steps]
+    does = min(does, max(map(len, texts)))
     lines = [_head(explained, paint), f"{'#':>{digits}}  who      {'does':<{does}}  because"]
-    for number, step in enumerate(steps, 1):
-        text = f"{cut(step.describe(), does):<{does}}"
+    for number, (step, does_what) in enumerate(zip(steps, texts, strict=True), 1):
+        text = f"{cut(does_what, does):<{does}}"
         asked = paint("because", cut(step.because, because))
         lines.append(f"{number:>{digits}}  {paint(who(step), f'{who(step):<7}')}  {text}  {asked}")
-    lines += [paint("warning", cut(f" ! {text}", WIDTH)) for text in explained.warnings]
+    for text in explained.warnings:
+        folded = wrap(one_line(text), WIDTH, initial_indent=" ! ", subsequent_indent="   ", break_on_hyphens=False)
+        lines += [paint("warning", line) for line in folded]
     return "\n".join(lines) + "\n"
+
+
+def _short(explained: Explained, step: Step) -> str:
+    """What a step does, with paths in the bundle shortened to begin at its folder."""
+    return one_line(step.describe().replace(explained.bundle.rstrip("/") + "/", f"{explained.name}/"))
 
 
 def full(explained: Explained, paint: Paint) -> str:

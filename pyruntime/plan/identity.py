@@ -6,6 +6,7 @@ from pyruntime.kernel.caps import NUMBERS
 from pyruntime.steps import identity as steps
 from pyruntime.steps import limits
 from pyruntime.steps.base import Step
+from pyruntime.steps.stdio import OwnStdio
 
 
 def settings(process: Process, facts: Facts, path: str, user_namespace: bool) -> "list[Step]":
@@ -29,7 +30,7 @@ def become(process: Process, path: str, make_cwd: bool, allow_groups: bool) -> "
     umask = 0o022 if user.umask is None else user.umask
     found: "list[Step]" = []
     if not process.terminal:
-        found.append(steps.OwnStdio(f"{path}.user", user.uid))
+        found.append(OwnStdio(f"{path}.user", user.uid))
     found += [
         steps.BuildEnvironment(f"{path}.env", process.env, user.uid, process.terminal),
         steps.EnterCwd(f"{path}.cwd", process.cwd, make_cwd),

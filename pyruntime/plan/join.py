@@ -3,11 +3,10 @@
 from pyruntime.config.process import Process
 from pyruntime.errors import ConfigError
 from pyruntime.host.facts import Facts
-from pyruntime.plan import identity
+from pyruntime.plan import identity, stdio
 from pyruntime.plan.request import Request
 from pyruntime.state.store import Container
 from pyruntime.steps import devices as console
-from pyruntime.steps import identity as identities
 from pyruntime.steps import join as steps
 from pyruntime.steps import limits, namespaces, program, record, rootfs
 from pyruntime.steps.base import Step
@@ -27,7 +26,8 @@ def join(
         *_cgroup(container, sub_cgroup),
         *_sockets(request),
         *_initial_affinity(process),
-        *_enter(container, kinds, facts, process),
+        *stdio.make(request),
+        *_enter(container, kinds, facts, process, request),
         *_keyring(container, user),
         *_procfs(process, user),
         rootfs.OpenRoot("rule: look-ups start at the container's root", "/"),
@@ -43,7 +43,7 @@ def join(
     ]
 
 
-def _enter(container: Container, kinds: "list[str]", facts: Facts, process: Process) -> "list[Step]":
+def _enter(container: Container, kinds: "list[str]", facts: Facts, process: Process, request: Request) -> "list[Step]":
     """One fork where we may enter the pid namespace first; a stage process where a user namespace has to be first."""
     staged = "user" in kinds
     in_cgroup = bool(container.cgroup)
@@ -53,6 +53,7 @@ def _enter(container: Container, kinds: "list[str]", facts: Facts, process: Proc
     ]
     found: "list[Step]" = [
         namespaces.Clone(_CONTAINER, [], in_cgroup, hide, join_pid="pid" in kinds and not staged, stage=staged),
+        *stdio.leave(request),
         *joins,
     ]
     if staged:
@@ -124,7 +125,7 @@ def _procfs(process: Process, user: bool) -> "list[Step]":
 
 def _console(process: Process, request: Request) -> "list[Step]":
     if not process.terminal:
-        return [identities.ReopenNull("rule: stdio leads nowhere outside the container")]
+        return stdio.take(request)
     size = process.consoleSize
     rows, columns = (size.height, size.width) if size else (0, 0)
     found: "list[Step]" = [

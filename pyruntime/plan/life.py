@@ -5,13 +5,12 @@ from pyruntime.config.spec import Config
 from pyruntime.engine.engines import load
 from pyruntime.errors import ConfigError
 from pyruntime.host.facts import Facts
-from pyruntime.plan import devices, hooks, identity, limits, namespaces, rootfs
+from pyruntime.plan import devices, hooks, identity, limits, namespaces, rootfs, stdio
 from pyruntime.plan.request import Request
 from pyruntime.steps import devices as console
 from pyruntime.steps import limits as settings
 from pyruntime.steps import program, record
 from pyruntime.steps.base import Step
-from pyruntime.steps.identity import ReopenNull
 from pyruntime.steps.rootfs import OpenProcfs
 
 _DESCRIPTORS = "rule: no descriptor of ours enters the container"
@@ -32,6 +31,7 @@ def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
         *limits.make(config, facts, cgroup),
         *_sockets(config, request),
         *_barrier(config, request),
+        *stdio.make(request),
         *_module(config, facts),
         *rootfs.prepare(config, request, facts),
         *namespaces.enter(config, request, facts, cgroup),
@@ -143,7 +143,7 @@ def _console(config: Config, request: Request) -> "list[Step]":
     if process is None:
         raise ConfigError("process", "process property must not be empty")
     if not process.terminal:
-        return [ReopenNull("rule: stdio leads nowhere outside the container")]
+        return stdio.take(request)
     size = process.consoleSize
     rows, columns = (size.height, size.width) if size else (0, 0)
     found: "list[Step]" = [

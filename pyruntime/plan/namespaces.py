@@ -8,6 +8,7 @@ namespace meets joined ones (which belong to another user namespace and must be 
 from pyruntime.config.linux import TimeOffsets
 from pyruntime.config.spec import Config
 from pyruntime.host.facts import Facts
+from pyruntime.plan import stdio
 from pyruntime.plan.request import Request
 from pyruntime.steps import namespaces as steps
 from pyruntime.steps.base import Step
@@ -39,7 +40,7 @@ def enter(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[
     """From the first look at a namespace file to an init that is root in all of its namespaces."""
     found: "list[Step]" = [steps.OpenNamespace(why, kind, path) for kind, path, why in _joined(config)]
     hide = facts.euid == 0  # an unprivileged command could not write the id maps of a process it may not trace
-    found += (_by_stage if _staged(config) else _directly)(config, bool(cgroup), hide)
+    found += (_by_stage if _staged(config) else _directly)(config, request, bool(cgroup), hide)
     found += _id_maps(config, facts)
     if "user" in [entry.type for entry in config.linux.namespaces]:
         found.append(steps.BecomeRoot("linux.namespaces"))
@@ -60,19 +61,23 @@ def _because(config: Config, kind: str) -> str:
     return f"linux.namespaces[{[entry.type for entry in config.linux.namespaces].index(kind)}]"
 
 
-def _directly(config: Config, in_cgroup: bool, hide: bool) -> "list[Step]":
+def _directly(config: Config, request: Request, in_cgroup: bool, hide: bool) -> "list[Step]":
     new = [kind for kind in new_types(config) if kind != "cgroup"]
     joined = _joined(config)
     found: "list[Step]" = [
         steps.Clone("linux.namespaces", new, in_cgroup, hide, join_pid="pid" in [kind for kind, _, _ in joined])
     ]
+    found += stdio.leave(request)
     found += [steps.Join(why, kind, path) for kind, path, why in joined if kind != "pid"]
     return found
 
 
-def _by_stage(config: Config, in_cgroup: bool, hide: bool) -> "list[Step]":
+def _by_stage(config: Config, request: Request, in_cgroup: bool, hide: bool) -> "list[Step]":
     new = [kind for kind in new_types(config) if kind not in ("cgroup", "time")]
-    found: "list[Step]" = [steps.Clone("linux.namespaces", [], in_cgroup, hide, stage=True)]
+    found: "list[Step]" = [
+        steps.Clone("linux.namespaces", [], in_cgroup, hide, stage=True),
+        *stdio.leave(request),
+    ]
     found += [steps.Join(why, kind, path) for kind, path, why in _joined(config)]
     if "time" in new_types(config):
         found.append(steps.Unshare(_because(config, "time"), ["time"]))

@@ -2,7 +2,9 @@
 
 
 class Request:
-    """Paths are absolute. `listen_fds` and `preserve_fds` are numbers of descriptors that follow stderr."""
+    """Paths are absolute. `listen_fds` and `preserve_fds` are numbers of descriptors that follow stderr; `terminals` are
+    those of 0, 1 and 2 that are a terminal of the caller, which a container in the foreground must not get.
+    """
 
     def __init__(self, container_id: str, root: str, bundle: str) -> None:
         self.container_id = container_id
@@ -17,6 +19,7 @@ class Request:
         self.listen_fds = 0
         self.barrier = True
         self.foreground = False
+        self.terminals: "tuple[int, ...]" = ()
         self.cgroups = True
         self.notify_socket = ""
 

@@ -20,7 +20,7 @@ def parent(pid: int) -> int:
 
 
 def descendants(pid: int) -> "list[int]":
-    """`pid` and all that descend from it, lowest numbers first; [] if it is gone. Orphans that left it are not found."""
+    """`pid` and all that descend from it, sorted; [] if it is gone. Orphans that left the family are not found."""
     children: "dict[int, list[int]]" = {}
     for each in pids():
         children.setdefault(parent(each), []).append(each)

@@ -108,7 +108,7 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 def reserve(root: str, container_id: str) -> Container:
-    """Make the container's directory and lock it: the one place where an id is taken. Raises StateError if it is in use."""
+    """Make the container's directory and lock it: the one place where an id is taken. Raises StateError if it is."""
     _make_root(root)
     path = f"{root}/{container_id}"
     try:
@@ -192,10 +192,7 @@ def read_file(dir_fd: int) -> bytes:
                 f"{_FILE} has {info.st_nlink} links and belongs to uid {info.st_uid}, expected one link and uid "
                 f"{os.geteuid()}: it may be another's file, and is not read"
             )
-        parts = []
-        while sum(map(len, parts)) <= _MAX and (part := os.read(fd, 1 << 20)):
-            parts.append(part)
-        return b"".join(parts)
+        return os.read(fd, info.st_size + 1) if info.st_size <= _MAX else b""
     finally:
         os.close(fd)
 

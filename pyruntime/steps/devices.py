@@ -163,13 +163,3 @@ class SendConsole(Step):
         send_fd(walker.fds["console_socket"], b"/dev/ptmx", walker.fds["master"])
         walker.close_fd("master")
         walker.close_fd("console_socket")
-
-
-class DropMaster(Step):
-    """Close our copy of the pty's master once the host lane has it."""
-
-    def describe(self) -> str:
-        return "close init's copy of the pty's master"
-
-    def run(self, walker: "Walker") -> None:
-        walker.close_fd("master")

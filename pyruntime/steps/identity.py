@@ -1,4 +1,4 @@
-"""Steps about who the process is: groups, user, capabilities, no_new_privs, terminal-less stdio."""
+"""Steps about who the process is: groups, user, capabilities, no_new_privs."""
 
 import posix as os
 
@@ -11,50 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.walk.walker import Walker
 
-_EINVAL, _EACCES, _EROFS, _EPERM = 22, 13, 30, 1
+_EINVAL, _EACCES = 22, 13
 _PASSWD_MAX = 1 << 20
-_NULL = os.makedev(1, 3)
-
-
-class OwnStdio(Step):
-    """Give stdin, stdout and stderr to the process's user, so that it may reopen them; the group stays."""
-
-    def __init__(self, because: str, uid: int) -> None:
-        super().__init__(because)
-        self.uid = uid
-
-    def describe(self) -> str:
-        return f"give stdin, stdout and stderr to uid {self.uid}"
-
-    def run(self, walker: "Walker") -> None:
-        for fd in (0, 1, 2):
-            found = os.fstat(fd)
-            if found.st_uid == self.uid or found.st_rdev == _NULL:
-                continue
-            try:
-                os.fchown(fd, self.uid, -1)
-            except OSError as error:
-                if error.errno not in (_EPERM, _EROFS, _EINVAL):  # not ours to give: the process keeps what it has
-                    raise
-
-
-class ReopenNull(Step):
-    """Replace the host's /dev/null on stdio by the container's, whose mount the container may see and no more."""
-
-    def describe(self) -> str:
-        return "reopen /dev/null of the container where stdio is the host's"
-
-    def run(self, walker: "Walker") -> None:
-        for fd in (0, 1, 2):
-            if os.fstat(fd).st_rdev != _NULL or os.fstat(fd).st_mode & 0o170000 != 0o020000:
-                continue
-            try:
-                null = paths.open_in_root(walker.fds["root"], "/dev/null", os.O_RDWR | os.O_NOCTTY)
-            except OSError:  # a rootfs without /dev/null keeps the host's: it leads nowhere else
-                return
-            if os.fstat(null).st_rdev == _NULL:
-                os.dup2(null, fd, True)
-            os.close(null)
 
 
 class EnterCwd(Step):

@@ -78,7 +78,8 @@ class PassDescriptors(Step):
         for fd in range(3, 3 + self.count):
             os.set_inheritable(fd, True)
         channel = walker.channel.end.fileno() if walker.channel else -1
-        keep = sorted(fd for fd in (*(walker.fds.get(name, -1) for name in ("root", "barrier")), channel) if fd >= 0)
+        ours = [walker.fds.get("root", -1), walker.fds.get("barrier", -1), channel, *walker.promised_fds()]
+        keep = sorted(fd for fd in ours if fd >= 0)
         first = 3 + self.count
         for fd in keep:
             if fd > first:

@@ -4,6 +4,7 @@ import posix as os
 
 from pyruntime.cgroup import fs, kill, members
 from pyruntime.cgroup.files import CgroupError
+from pyruntime.cgroup.freezer import oom_kills
 from pyruntime.cgroup.guard import guard
 from pyruntime.errors import Error, explain_oserror
 from pyruntime.kernel import fdpass, process
@@ -86,6 +87,7 @@ class MakeCgroup(Step):
         directory = self.mount + self.path
         walker.fds["cgroup"] = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         walker.texts["cgroup"] = directory
+        walker.objects["oom_check"] = lambda: oom_kills(directory) > 0
 
     def undo(self, walker: "Walker") -> None:
         directory = walker.texts.get("cgroup")

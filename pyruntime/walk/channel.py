@@ -69,6 +69,8 @@ class Channel:
                 raise PeerGone("the other process has ended") from None
         if not data:
             raise PeerGone("the other process has ended")
+        if flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
+            raise SystemError(f"a message of the other process is longer than {_MAX} bytes or {_FDS_MAX} descriptors")
         if data[:1] == b"F":
             raise Failed(_struct.unpack("I", data[1:5])[0], data[5:].decode("utf-8", "surrogateescape"))
         return (data[:1], *_unpack(data[1:].decode(), ancillary))

@@ -53,6 +53,10 @@ class Walker:
         """Let the value or descriptor in this slot travel with the next baton."""
         (self._gift_values if name in self.values else self._gift_fds).append(name)
 
+    def promised_fds(self) -> "list[int]":
+        """The descriptors that are to travel with the next baton; they must stay open until then."""
+        return [self.fds[name] for name in self._gift_fds]
+
     def pass_baton(self, kind: bytes = b"B") -> None:
         """It is the other lane's turn (or, as news, just let it know)."""
         if self.channel is None:

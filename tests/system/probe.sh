@@ -48,5 +48,5 @@ for file in /proc/kcore /proc/keys /proc/timer_list /dev/null /dev/zero /dev/ran
     echo "$file $(head -c 1 $file 2>&1 | wc -c)"
 done
 section stdin
-cat
+[ -t 0 ] && stty -a || cat
 section end

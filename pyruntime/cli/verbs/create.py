@@ -133,6 +133,11 @@ def start(context: Context, config: Config, request: Request) -> Walker:
     return walker
 
 
+def terminals(none: bool) -> "tuple[int, ...]":
+    """Those of our standard streams that are a terminal; `none` where the container gets them, or one of its own."""
+    return () if none else tuple(fd for fd in (0, 1, 2) if os.isatty(fd))
+
+
 class Interrupted(Error):
     """A signal asked the command to stop while it was setting a container up."""
 

@@ -41,12 +41,8 @@ def only(text: str, pids: "list[int]") -> str:
     if "PID" not in names:
         raise Error("couldn't find PID field in ps output; leave PID among the columns")
     column, wanted = names.index("PID"), set(map(str, pids))
-    kept = [line for line in lines if line.split(None, column + 1)[column : column + 1] and _pid(line, column) in wanted]
+    kept = [line for line in lines if wanted.intersection(line.split(None, column + 1)[column : column + 1])]
     return "".join(f"{line}\n" for line in (header, *kept))
-
-
-def _pid(line: str, column: int) -> str:
-    return line.split(None, column + 1)[column]
 
 
 def _ps(options: "list[str]") -> str:

@@ -22,6 +22,7 @@ def run(context: Context) -> int:
         raise Error("--console-socket: cannot use console socket if runc will not detach or allocate tty")
     request.barrier = False
     request.foreground = not detach
+    request.terminals = create.terminals(detach or terminal)
     if not detach and not context.options.flag("no-subreaper"):
         set_child_subreaper()
     walker = create.start(context, config, request)

@@ -1,0 +1,65 @@
+"""`features`: what is implemented, for engines that decide by it (features.md and features-linux.md of the spec)."""
+
+from pyruntime.cli.context import Context, write_out
+from pyruntime.config.hooks import KINDS
+from pyruntime.config.linux import NAMESPACES
+from pyruntime.engine import engines
+from pyruntime.engine.select import VARIANT
+from pyruntime.kernel.caps import NAMES
+from pyruntime.plan import mountoptions
+from pyruntime.report.jsonout import dumps
+from pyruntime.version import SPEC, VERSION, commit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Json = dict[str, Any]
+
+_OLDEST = "1.0.0"
+
+
+def run(context: Context) -> int:
+    """features. The same on every host, but for the Wasm engines, which may be installed or not."""
+    write_out(dumps(document(), indent=4) + "\n")
+    return 0
+
+
+def document() -> "Json":
+    """The features structure."""
+    return {
+        "ociVersionMin": _OLDEST,
+        "ociVersionMax": SPEC,
+        "hooks": list(KINDS),
+        "mountOptions": mountoptions.names(),
+        "linux": _linux(),
+        "annotations": _annotations(),
+        "potentiallyUnsafeConfigAnnotations": ["run.oci.", VARIANT],
+    }
+
+
+def _linux() -> "Json":
+    off = {"enabled": False}
+    return {
+        "namespaces": sorted(NAMESPACES),
+        "capabilities": list(NAMES),
+        "cgroup": {"v1": False, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
+        "seccomp": off,
+        "apparmor": off,
+        "selinux": off,
+        "intelRdt": off,
+        "mountExtensions": {"idmap": off},
+        "netDevices": off,
+    }
+
+
+def _annotations() -> "dict[str, str]":
+    """Ours, and the two of other runtimes that callers look for."""
+    answers = engines.report()
+    able = sorted(name for name, answer in answers.items() if answer.startswith("version "))
+    found = {"pyruntime.version": VERSION, "pyruntime.commit": commit()}
+    found.update({f"pyruntime.wasm.{name}": answers[name].removeprefix("version ") for name in able})
+    if able:
+        found["run.oci.crun.wasm"] = "true"
+    found["org.opencontainers.runc.checkpoint.enabled"] = "false"
+    return found

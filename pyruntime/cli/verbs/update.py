@@ -1,0 +1,104 @@
+"""`update`: change the limits of a living container."""
+
+from pyruntime.cgroup.hints import controllers
+from pyruntime.cgroup.update import check_memory, merge, update
+from pyruntime.cgroup.values import ignored, writes
+from pyruntime.cli.context import Context
+from pyruntime.cli.verbs.pause import cgroup_of
+from pyruntime.config.jsontext import load, read_all
+from pyruntime.config.load import load_resources
+from pyruntime.config.resources import Resources
+from pyruntime.config.validate import validate_resources
+from pyruntime.errors import Error, StateError, Unsupported, explain_oserror
+from pyruntime.state import life
+from pyruntime.state.store import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Json = dict[str, Any]
+
+# flag -> where its value belongs in linux.resources
+_NUMBERS = {
+    "memory": ("memory", "limit"),
+    "memory-reservation": ("memory", "reservation"),
+    "memory-swap": ("memory", "swap"),
+    "pids-limit": ("pids", "limit"),
+    "cpu-quota": ("cpu", "quota"),
+    "cpu-period": ("cpu", "period"),
+    "cpu-burst": ("cpu", "burst"),
+    "cpu-share": ("cpu", "shares"),
+    "cpu-idle": ("cpu", "idle"),
+    "cpu-rt-period": ("cpu", "realtimePeriod"),
+    "cpu-rt-runtime": ("cpu", "realtimeRuntime"),
+    "blkio-weight": ("blockIO", "weight"),
+}
+_TEXTS = {"cpuset-cpus": ("cpu", "cpus"), "cpuset-mems": ("cpu", "mems")}
+_RESCTRL = ("l3-cache-schema", "mem-bw-schema")
+_DEPRECATED = ("kernel-memory", "kernel-memory-tcp")
+
+
+def run(context: Context) -> int:
+    """update [--resources FILE|-] [--memory SIZE ...] ID."""
+    wanted = _wanted(context)
+    validate_resources(wanted, "resources", update=True)
+    container = context.load(lock=True)
+    if life.status(container) == "stopped":
+        raise StateError(f"container not running: {container.id} is stopped")
+    for path, why in ignored(wanted):
+        context.log.warning(f"{path} is not applied: {why}")
+    _change(context, container, wanted)
+    return 0
+
+
+def _wanted(context: Context) -> Resources:
+    """What the file or the flags ask for. Raises Error."""
+    file = context.options.text("resources")
+    return _from_file(file) if file else _from_flags(context)
+
+
+def _from_file(file: str) -> Resources:
+    try:
+        return load_resources(read_all(0, "stdin") if file == "-" else load(file, file), file)
+    except OSError as error:
+        raise Error(f"--resources {file}: cannot be read: {explain_oserror(error)}") from None
+
+
+def _from_flags(context: Context) -> Resources:
+    options = context.options
+    for flag in _RESCTRL:
+        if options.given(flag):
+            raise Unsupported(f"--{flag}", "resctrl groups are not supported yet; leave the flag out")
+    for flag in _DEPRECATED:
+        if options.given(flag):
+            context.log.warning(f"--{flag} is deprecated and ignored: no kernel since 5.16 has such a limit")
+    document: Json = {}
+    for flag, (part, name) in (*_NUMBERS.items(), *_TEXTS.items()):
+        if options.given(flag):
+            document.setdefault(part, {})[name] = options.number(flag) if flag in _NUMBERS else options.text(flag)
+    return Resources.read(document, "resources")
+
+
+def _change(context: Context, container: Container, wanted: Resources) -> None:
+    """Write the limits; only when all are in force they are remembered. Raises Error."""
+    cgroup = cgroup_of(container, "update")
+    old: Json = container.own.get("resources") or {}
+    new: Json = wanted.to_json()
+    asked = new.pop("devices", None)
+    if asked and asked != old.get("devices"):
+        context.log.warning("resources.devices: device rules are fixed when the container is created; not changed")
+    merged = merge(old, new)
+    resources = Resources.read({key: value for key, value in merged.items() if key != "devices"}, "resources")
+    _check_usage(cgroup, resources)
+    update(cgroup, writes(resources, controllers(cgroup)))
+    container.own["resources"] = merged
+    container.save()
+
+
+def _check_usage(cgroup: str, resources: Resources) -> None:
+    memory = resources.memory
+    if memory is not None and memory.checkBeforeUpdate:
+        check_memory(cgroup, memory.limit, memory.swap)
+
+

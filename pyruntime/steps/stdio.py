@@ -1,0 +1,108 @@
+"""Steps about stdin, stdout and stderr of a process without a terminal of its own."""
+
+import posix as os
+
+from pyruntime.kernel import paths
+from pyruntime.steps.base import HOST, Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.walk.walker import Walker
+
+_EINVAL, _EROFS, _EPERM = 22, 30, 1
+_NULL = os.makedev(1, 3)
+
+
+class MakePipes(Step):
+    """Pipes between the container and a terminal of the caller, which must never be the container's."""
+
+    lane = HOST
+
+    def __init__(self, because: str, streams: "tuple[int, ...]") -> None:
+        super().__init__(because)
+        self.streams = streams
+
+    def describe(self) -> str:
+        return f"make pipes for descriptors {' '.join(map(str, self.streams))}, which are the caller's terminal"
+
+    def run(self, walker: "Walker") -> None:
+        for fd in self.streams:
+            reader, writer = os.pipe2(os.O_CLOEXEC)
+            ours, theirs = (writer, reader) if fd == 0 else (reader, writer)
+            walker.fds[f"pipe:{fd}"] = ours
+            walker.fds[f"stdio:{fd}"] = theirs
+
+
+class LeavePipes(Step):
+    """Close the host's copies of the container's ends, so that the last writer's end is seen."""
+
+    lane = HOST
+
+    def __init__(self, because: str, streams: "tuple[int, ...]") -> None:
+        super().__init__(because)
+        self.streams = streams
+
+    def describe(self) -> str:
+        return "close the host's copies of the container's ends"
+
+    def run(self, walker: "Walker") -> None:
+        for fd in self.streams:
+            walker.close_fd(f"stdio:{fd}")
+
+
+class TakePipes(Step):
+    """Put the pipes on stdin, stdout and stderr."""
+
+    def __init__(self, because: str, streams: "tuple[int, ...]") -> None:
+        super().__init__(because)
+        self.streams = streams
+
+    def describe(self) -> str:
+        return f"put the pipes on descriptors {' '.join(map(str, self.streams))}"
+
+    def run(self, walker: "Walker") -> None:
+        for fd in self.streams:
+            os.dup2(walker.fds[f"stdio:{fd}"], fd, True)
+            walker.close_fd(f"stdio:{fd}")
+            walker.close_fd(f"pipe:{fd}")
+
+
+class OwnStdio(Step):
+    """Give stdin, stdout and stderr to the process's user, so that it may reopen them; the group stays."""
+
+    def __init__(self, because: str, uid: int) -> None:
+        super().__init__(because)
+        self.uid = uid
+
+    def describe(self) -> str:
+        return f"give stdin, stdout and stderr to uid {self.uid}"
+
+    def run(self, walker: "Walker") -> None:
+        for fd in (0, 1, 2):
+            found = os.fstat(fd)
+            if found.st_uid == self.uid or found.st_rdev == _NULL:
+                continue
+            try:
+                os.fchown(fd, self.uid, -1)
+            except OSError as error:
+                if error.errno not in (_EPERM, _EROFS, _EINVAL):  # not ours to give: the process keeps what it has
+                    raise
+
+
+class ReopenNull(Step):
+    """Replace the host's /dev/null on stdio by the container's, whose mount the container may see and no more."""
+
+    def describe(self) -> str:
+        return "reopen /dev/null of the container where stdio is the host's"
+
+    def run(self, walker: "Walker") -> None:
+        for fd in (0, 1, 2):
+            if os.fstat(fd).st_rdev != _NULL or os.fstat(fd).st_mode & 0o170000 != 0o020000:
+                continue
+            try:
+                null = paths.open_in_root(walker.fds["root"], "/dev/null", os.O_RDWR | os.O_NOCTTY)
+            except OSError:  # a rootfs without /dev/null keeps the host's: it leads nowhere else
+                return
+            if os.fstat(null).st_rdev == _NULL:
+                os.dup2(null, fd, True)
+            os.close(null)

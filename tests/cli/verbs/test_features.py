@@ -1,0 +1,71 @@
+"""`features`. For the schema give its folder in the environment variable PYRUNTIME_SPEC_SCHEMA."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pyruntime.cli.verbs.features import document
+from pyruntime.config.spec import Config
+from pyruntime.config.unsupported import refuse_unsupported
+from pyruntime.engine import engines
+from pyruntime.errors import Unsupported
+
+from .conftest import Box
+
+FOLDER = Path(os.environ.get("PYRUNTIME_SPEC_SCHEMA") or "/nonexistent")
+
+
+def test_json_on_stdout_and_nothing_else(box: Box, tmp_path: Path) -> None:
+    done = box.plain("features", env={})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith('{\n    "ociVersionMin": "1.0.0",\n    "ociVersionMax": "1.3.0"')
+    assert done.stdout.endswith("}\n")
+    assert json.loads(done.stdout) == document()
+
+
+@pytest.mark.skipif(not (FOLDER / "features-schema.json").is_file(), reason="PYRUNTIME_SPEC_SCHEMA names no folder")
+def test_the_specification_agrees() -> None:
+    from jsonschema import Draft4Validator
+    from referencing import Registry
+    from referencing.jsonschema import DRAFT4
+
+    registry = Registry().with_resources(
+        (path.name, DRAFT4.create_resource(json.loads(path.read_text()))) for path in FOLDER.glob("*.json")
+    )
+    schema = {"id": "features-schema.json", **json.loads((FOLDER / "features-schema.json").read_text())}
+    Draft4Validator(schema, registry=registry).validate(document())
+
+
+ASKED = {
+    "seccomp": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["x"], "action": "SCMP_ACT_LOG"}]}},
+    "intelRdt": {"intelRdt": {"closID": "x"}},
+    "netDevices": {"netDevices": {"eth0": {"name": "eth1"}}},
+    "selinux": {"mountLabel": "x"},
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_what_is_off_is_refused_in_a_configuration(name: str) -> None:
+    assert document()["linux"][name] == {"enabled": False}
+    base = {"ociVersion": "1.3.0", "root": {"path": "rootfs"}}
+    with pytest.raises(Unsupported):
+        refuse_unsupported(Config.read({**base, "linux": ASKED[name]}, ""))
+
+
+def test_engines_look_for_these() -> None:
+    found = document()
+    assert "rro" in found["mountOptions"]
+    assert "idmap" not in found["mountOptions"]
+    assert found["linux"]["mountExtensions"] == {"idmap": {"enabled": False}}
+    assert found["linux"]["cgroup"]["v2"] is True
+    assert found["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "false"
+
+
+@pytest.mark.parametrize(("answer", "announced"), [("version 1", True), ("engine wasmtime: not there", False)])
+def test_wasm_is_announced_when_an_engine_can_run(
+    monkeypatch: pytest.MonkeyPatch, answer: str, announced: bool
+) -> None:
+    monkeypatch.setattr(engines, "report", lambda: {"wasmtime": answer})
+    assert (document()["annotations"].get("run.oci.crun.wasm") == "true") is announced

@@ -1,0 +1,144 @@
+"""The order of confinement: each step needs rights that a later one takes away. The table is the rule."""
+
+from typing import Any
+
+import pytest
+
+from pyruntime.steps.base import HOST, INIT, Step
+from tests.plan.made import EVERY, document, facts, names, namespaces, plan, request
+
+STAGES: "tuple[tuple[str, set[str]], ...]" = (
+    ("the record", {"Reserve"}),
+    ("the cgroup", {"MakeCgroup", "FilterDevices"}),
+    ("what must be opened before the fork", {"ConnectSocket", "MakeBarrier", "LoadModule", "PrepareMount", "OpenNamespace"}),
+    ("namespaces", {"Clone", "Join", "Unshare", "SetTimeOffsets", "ForkInit", "AdoptInit", "WriteIdMap", "BecomeRoot",
+                    "Isolate", "JoinKeyring", "LoopbackUp", "OpenProcfs"}),
+    ("mounts", {"SetRootPropagation", "BindRoot", "BindMount", "MountFilesystem", "CopyUp", "MountCgroup"}),
+    ("devices", {"MakeDevices", "LinkDevices"}),
+    ("limits of the cgroup", {"ApplyLimits", "DelegateCgroup"}),
+    ("hooks that see the host's paths", {"SendPidfd", "hooks.prestart", "hooks.createRuntime", "hooks.createContainer"}),
+    ("masks", {"ReadonlyPaths", "MaskPaths"}),
+    ("limits of the process", {"SetRlimits", "SetOomScore", "SetScheduler", "SetIoPriority", "SetPersonality"}),
+    ("the root", {"ChangeRoot", "SetFinalPropagation"}),
+    ("the console", {"ReopenNull", "OpenConsole", "SendConsole"}),
+    ("names", {"SetHostname", "SetDomainname"}),
+    ("sysctls", {"SetSysctls"}),
+    ("seals", {"RemountReadonly"}),
+    ("what needs root once more", {"OwnStdio", "BuildEnvironment", "EnterCwd", "SetUmask", "SetNoNewPrivs", "DropBounding"}),
+    ("the user", {"SetUser"}),
+    ("capabilities", {"SetCapabilities"}),
+    ("the program", {"EnterCwd (late)", "FindProgram", "PassDescriptors"}),
+    ("the record again", {"Save", "WritePidFile"}),
+    ("start", {"WaitForStart", "hooks.startContainer", "EnterModule", "Execve"}),
+    ("after the start", {"AwaitExec", "hooks.poststart"}),
+)  # fmt: skip
+RANK = {name: rank for rank, (_, members) in enumerate(STAGES) for name in members}
+
+_HOOK = [{"path": "/bin/hook"}]
+FULL: "dict[str, Any]" = document(
+    process={
+        "user": {"uid": 1000, "gid": 1000, "additionalGids": [5]},
+        "noNewPrivileges": True,
+        "capabilities": {"bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"], "effective": ["CAP_KILL"]},
+        "rlimits": [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}],
+        "oomScoreAdj": 10,
+        "scheduler": {"policy": "SCHED_BATCH", "nice": 5},
+        "ioPriority": {"class": "IOPRIO_CLASS_IDLE"},
+    },
+    linux={
+        "resources": {"memory": {"limit": 1 << 26}, "devices": [{"allow": False, "access": "rwm"}]},
+        "devices": [{"type": "c", "path": "/dev/fuse", "major": 10, "minor": 229}],
+        "maskedPaths": ["/proc/kcore"],
+        "readonlyPaths": ["/proc/sys"],
+        "sysctl": {"net.ipv4.ip_forward": "1"},
+        "personality": {"domain": "LINUX"},
+        "rootfsPropagation": "shared",
+    },
+    root={"path": "rootfs", "readonly": True},
+    hostname="box",
+    domainname="example.org",
+    mounts=[
+        {"destination": "/proc", "type": "proc"},
+        {"destination": "/tmp", "type": "tmpfs", "options": ["ro", "tmpcopyup"]},
+        {"destination": "/data", "source": "/srv", "options": ["rbind", "ro"]},
+        {"destination": "/sys/fs/cgroup", "type": "cgroup"},
+    ],
+    hooks={kind: _HOOK for kind in
+           ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")},
+)  # fmt: skip
+
+
+def key(step: Step) -> str:
+    name = type(step).__name__
+    if name == "RunHook":
+        return step.because.partition("[")[0]
+    return f"{name} (late)" if getattr(step, "late", False) else name
+
+
+def with_linux(**more: Any) -> "dict[str, Any]":
+    return {**FULL, "linux": {**FULL["linux"], **more}}
+
+
+MAPS = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+VARIANTS: "dict[str, tuple[dict[str, Any], dict[str, Any]]]" = {
+    "created": (FULL, {"pidfd_socket": "/run/p", "pid_file": "/run/pid"}),
+    "run": (FULL, {"barrier": False}),
+    "terminal": ({**FULL, "process": {**FULL["process"], "terminal": True}}, {"console_socket": "/run/c"}),
+    "user namespace": (
+        with_linux(namespaces=namespaces("user", *EVERY), uidMappings=MAPS, gidMappings=MAPS),
+        {},
+    ),
+    "joined": (with_linux(namespaces=namespaces("network=/run/net", "mount", "uts", "ipc", "cgroup", "pid=/proc/1/ns/pid")), {}),
+    "time": (
+        with_linux(namespaces=namespaces(*EVERY, "time"), timeOffsets={"boottime": {"secs": 5}}),
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_steps_follow_the_table(variant: str) -> None:
+    config, asked = VARIANTS[variant]
+    keys = [key(step) for step in plan(config, asked=request(**asked))]
+    assert set(keys) <= set(RANK), "a step without a place in the table"
+    ranks = [RANK[name] for name in keys]
+    assert ranks == sorted(ranks), [name for name, after in zip(keys, ranks[1:], strict=False) if RANK[name] > after]
+
+
+def test_the_table_has_nothing_that_no_plan_uses() -> None:
+    used = {key(step) for config, asked in VARIANTS.values() for step in plan(config, asked=request(**asked))}
+    assert set(RANK) - used == {"LoadModule", "EnterModule"}
+
+
+def test_rights_are_given_up_last_and_in_order() -> None:
+    found = names(plan(FULL))
+    wanted = ["MakeCgroup", "Clone", "BindRoot", "ChangeRoot", "SetSysctls", "DropBounding", "SetUser", "SetCapabilities",
+              "Execve"]  # fmt: skip
+    assert [name for name in found if name in wanted] == wanted
+
+
+def test_the_last_word_is_the_program() -> None:
+    assert names(plan(FULL))[-1] == "Execve"
+    run = plan(FULL, asked=request(barrier=False))
+    assert [step.lane for step in run][-3:] == [INIT, HOST, HOST]
+    assert names(run)[-3:] == ["Execve", "AwaitExec", "RunHook"]
+
+
+def test_init_does_nothing_before_it_is_made_and_the_host_nothing_of_init() -> None:
+    steps = plan(FULL)
+    first = next(index for index, step in enumerate(steps) if step.lane == INIT)
+    assert type(steps[first - 1]).__name__ == "Clone"
+
+
+def test_every_step_says_what_asked_for_it_and_what_it_does() -> None:
+    for config, asked in VARIANTS.values():
+        for step in plan(config, asked=request(**asked)):
+            assert step.because
+            assert step.describe()
+            assert "\n" not in step.describe()
+
+
+def test_without_a_cgroup_nothing_is_limited() -> None:
+    found = set(names(plan(FULL, asked=request(cgroups=False))))
+    assert found & {"MakeCgroup", "FilterDevices", "ApplyLimits", "DelegateCgroup"} == set()
+    assert not facts().rootless

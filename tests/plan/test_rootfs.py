@@ -1,0 +1,124 @@
+"""The file tree's part of a plan."""
+
+from typing import Any
+
+import pytest
+
+from pyruntime.errors import ConfigError
+from pyruntime.kernel import mounts as m
+from pyruntime.steps import rootfs as steps
+from pyruntime.steps.base import Step
+from tests.plan.made import document, facts, names, namespaces, plan, request
+
+MAPS = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+
+
+def mounted(*mounts: "dict[str, Any]", **linux: Any) -> "list[Step]":
+    return plan(document(linux=linux, mounts=list(mounts)))
+
+
+def the(found: "list[Step]", kind: "type[Any]") -> Any:
+    (step,) = [step for step in found if isinstance(step, kind)]
+    return step
+
+
+def test_mounts_keep_the_order_of_the_config() -> None:
+    found = mounted(
+        {"destination": "/proc", "type": "proc"},
+        {"destination": "/a", "source": "/srv", "options": ["bind"]},
+        {"destination": "/a/b", "type": "tmpfs"},
+    )
+    places = [step.destination for step in found if isinstance(step, steps.MountStep)]
+    assert places == ["/proc", "/a", "/a/b"]
+
+
+@pytest.mark.parametrize(("word", "recursive"), [("bind", False), ("rbind", True)])
+def test_a_bind_source_is_relative_to_the_bundle(word: str, recursive: bool) -> None:
+    step = the(mounted({"destination": "x", "source": "data", "options": [word]}), steps.BindMount)
+    assert (step.source, step.destination, step.recursive) == ("/bundle/data", "/x", recursive)
+
+
+def test_a_tmpfs_is_made_read_only_once_it_is_filled() -> None:
+    found = mounted({"destination": "/t", "type": "tmpfs", "options": ["ro", "nosuid"]})
+    assert the(found, steps.MountFilesystem).attributes.set == m.NOSUID
+    assert the(found, steps.RemountReadonly).destination == "/t"
+    order = names(found)
+    assert order.index("RemountReadonly") > order.index("ChangeRoot")
+
+
+def test_other_filesystems_are_read_only_from_the_first() -> None:
+    found = mounted({"destination": "/s", "type": "sysfs", "options": ["ro"]})
+    step = the(found, steps.MountFilesystem)
+    assert step.attributes.set & m.RDONLY
+    assert ("ro", None) in step.options
+    assert "RemountReadonly" not in names(found)
+
+
+@pytest.mark.parametrize(
+    ("mount", "path"),
+    [
+        ({"destination": "/", "type": "tmpfs"}, "mounts[0].destination"),
+        ({"destination": "/proc/self", "type": "tmpfs"}, "mounts[0].destination"),
+        ({"destination": "/proc/../proc/sys", "source": "/x", "options": ["bind"]}, "mounts[0].destination"),
+        ({"destination": "/a"}, "mounts[0].type"),
+        ({"destination": "/a", "options": ["bind"]}, "mounts[0].source"),
+        ({"destination": "/a", "source": "/b", "options": ["bind", "size=1"]}, "mounts[0].options"),
+    ],
+)
+def test_what_is_refused(mount: "dict[str, Any]", path: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        mounted(mount)
+    assert raised.value.path == path
+
+
+def test_what_lxcfs_serves_may_be_mounted_in_proc() -> None:
+    found = mounted({"destination": "/proc/meminfo", "source": "/var/lib/lxcfs/proc/meminfo", "options": ["bind"]})
+    assert the(found, steps.BindMount).destination == "/proc/meminfo"
+
+
+def test_sources_are_opened_by_the_host_for_a_new_user_namespace() -> None:
+    linux = {"namespaces": namespaces("user", "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
+    config = document(linux=linux, mounts=[{"destination": "/a", "source": "/b", "options": ["bind"]}])
+    found = plan(config)
+    assert the(found, steps.PrepareMount).slot == the(found, steps.BindMount).slot != ""
+    unprivileged = plan(config, facts(euid=1000, rootless=True))
+    assert "PrepareMount" not in names(unprivileged)
+    assert the(unprivileged, steps.BindMount).slot == ""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "first", "recursive", "last"),
+    [
+        ("", "slave", True, None),
+        ("rprivate", "private", True, None),
+        ("private", "private", False, None),
+        ("slave", "slave", False, None),
+        ("rshared", "shared", True, "shared"),
+        ("unbindable", "unbindable", False, "unbindable"),
+    ],
+)
+def test_propagation(wanted: str, first: str, recursive: bool, last: "str | None") -> None:
+    found = mounted(rootfsPropagation=wanted)
+    step = the(found, steps.SetRootPropagation)
+    assert (step.kind, step.recursive) == (first, recursive)
+    finals = [step.kind for step in found if isinstance(step, steps.SetFinalPropagation)]
+    assert finals == ([last] if last else [])
+
+
+@pytest.mark.parametrize(("pivot", "how"), [(True, "pivot_root"), (False, "move")])
+def test_how_the_root_changes(pivot: bool, how: str) -> None:
+    assert the(plan(document(), asked=request(pivot=pivot)), steps.ChangeRoot).how == how
+
+
+def test_without_a_mount_namespace_the_root_is_only_changed() -> None:
+    config = document(linux={"namespaces": namespaces("pid")})
+    found = plan(config)
+    assert the(found, steps.ChangeRoot).how == "chroot"
+    assert set(names(found)) & {"BindRoot", "MakeDevices", "LinkDevices", "SetRootPropagation"} == set()
+    with pytest.raises(ConfigError, match="mount namespace"):
+        plan({**config, "mounts": [{"destination": "/a", "type": "tmpfs"}]})
+
+
+def test_masks_and_read_only_paths_come_after_the_mounts_and_before_the_root_changes() -> None:
+    order = names(mounted({"destination": "/proc", "type": "proc"}, maskedPaths=["/proc/kcore"], readonlyPaths=["/proc/sys"]))
+    assert order.index("MountFilesystem") < order.index("ReadonlyPaths") < order.index("MaskPaths") < order.index("ChangeRoot")
