@@ -3,20 +3,20 @@
 from pyruntime.kernel.syscall import buffer, syscall
 
 _KEYCTL_JOIN_SESSION_KEYRING, _KEYCTL_DESCRIBE, _KEYCTL_SETPERM = 1, 6, 5
-_ENOSYS, _EPERM = 38, 1
+_ENOSYS = 38
 _UID_SEARCH, _OTHER_SEARCH = 0x00080000, 0x00000008
 
 
 def join_session(name: str, other_search: bool) -> None:
     """Join the session keyring of that name, making it if needed, and let its users search it.
 
-    `other_search`: for a user namespace, whose ids differ. A kernel without keyrings (ENOSYS) or a filter that
-    hides them (EPERM) is no error: there is nothing to separate then. Raises OSError.
+    `other_search`: for a user namespace, whose ids differ. A kernel without keyrings (ENOSYS) is no error: there is
+    nothing to separate then. Raises OSError.
     """
     try:
         key = syscall("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, name.encode())
     except OSError as error:
-        if error.errno in (_ENOSYS, _EPERM):
+        if error.errno == _ENOSYS:
             return
         raise
     permissions = _permissions(key)

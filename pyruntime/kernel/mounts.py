@@ -116,11 +116,15 @@ def pivot_root(root_fd: int) -> None:
     """Make the mount behind `root_fd` the root of this mount namespace and drop the old one (pivot_root(2)).
 
     Both names are ".", so no directory for the old root is needed; it is made a slave first, so that detaching it
-    does not travel to the host. Raises OSError (EINVAL: the current root is the initramfs, or still shared).
+    does not travel to the host. It is reached by a descriptor: "." is the new root still, with the old one above it.
+    Raises OSError (EINVAL: the current root is the initramfs, or the new one is shared).
     """
+    old = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     os.fchdir(root_fd)
     syscall("pivot_root", b".", b".")
-    set_attributes(AT_FDCWD, 0, propagation=PROPAGATION["slave"], recursive=True, path=".")
+    set_attributes(old, 0, propagation=PROPAGATION["slave"], recursive=True)
+    os.fchdir(old)
+    os.close(old)
     unmount(".")
     os.chdir("/")
 

@@ -23,14 +23,14 @@ def runtime(config: Config, request: Request) -> "list[Step]":
     found: "list[Step]" = []
     for kind, hooks in (("prestart", config.hooks.prestart), ("createRuntime", config.hooks.createRuntime)):
         for index, hook in enumerate(hooks):
-            found.append(RunHook(f"hooks.{kind}[{index}]", HOST, hook, state(config, request, "creating"), None))
+            found.append(RunHook(f"hooks.{kind}[{index}]", HOST, hook, state(config, request, "creating")))
     return found
 
 
 def container(config: Config, request: Request, rootfs: str) -> "list[Step]":
     """createContainer: in the container's namespaces while the host's paths are still there."""
     return [
-        RunHook(f"hooks.createContainer[{index}]", INIT, hook, state(config, request, "creating"), 1, cwd=rootfs)
+        RunHook(f"hooks.createContainer[{index}]", INIT, hook, state(config, request, "creating"), cwd=rootfs)
         for index, hook in enumerate(config.hooks.createContainer)
     ]
 
@@ -38,7 +38,7 @@ def container(config: Config, request: Request, rootfs: str) -> "list[Step]":
 def start(config: Config, request: Request) -> "list[Step]":
     """startContainer: inside, right before execve."""
     return [
-        RunHook(f"hooks.startContainer[{index}]", INIT, hook, state(config, request, "created"), 1, inherit_env=True)
+        RunHook(f"hooks.startContainer[{index}]", INIT, hook, state(config, request, "created"), inherit_env=True)
         for index, hook in enumerate(config.hooks.startContainer)
     ]
 
@@ -46,6 +46,6 @@ def start(config: Config, request: Request) -> "list[Step]":
 def poststart(config: Config, request: Request) -> "list[Step]":
     """poststart: in the command's namespaces, once the program was released."""
     return [
-        RunHook(f"hooks.poststart[{index}]", HOST, hook, state(config, request, "running"), None)
+        RunHook(f"hooks.poststart[{index}]", HOST, hook, state(config, request, "running"))
         for index, hook in enumerate(config.hooks.poststart)
     ]

@@ -24,7 +24,7 @@ def settings(process: Process, facts: Facts, path: str, user_namespace: bool) ->
     return found
 
 
-def become(process: Process, path: str, make_cwd: bool, allow_groups: bool) -> "list[Step]":
+def become(process: Process, path: str, make_cwd: bool, lenient_groups: bool) -> "list[Step]":
     """From root to the process's user: the order is the rule, each step needs rights that the next takes away."""
     user = process.user
     umask = 0o022 if user.umask is None else user.umask
@@ -40,7 +40,7 @@ def become(process: Process, path: str, make_cwd: bool, allow_groups: bool) -> "
         found.append(steps.SetNoNewPrivs(f"{path}.noNewPrivileges"))
     if process.capabilities is not None:
         found.append(steps.DropBounding(f"{path}.capabilities.bounding", known(process.capabilities.bounding)))
-    found.append(steps.SetUser(f"{path}.user", user.uid, user.gid, user.additionalGids, allow_groups))
+    found.append(steps.SetUser(f"{path}.user", user.uid, user.gid, user.additionalGids, lenient_groups))
     if process.capabilities is not None:
         sets = process.capabilities
         found.append(

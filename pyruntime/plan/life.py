@@ -110,9 +110,7 @@ def _pidfd(request: Request) -> "list[Step]":
 def _barrier(config: Config, request: Request) -> "list[Step]":
     if not request.barrier:
         return []
-    maps = config.linux.uidMappings, config.linux.gidMappings
-    uid, gid = (next((m.hostID for m in each if m.containerID == 0), 0) for each in maps)
-    return [record.MakeBarrier("rule: `start` releases the program", uid, gid)]
+    return [record.MakeBarrier("rule: `start` releases the program")]
 
 
 def _module(config: Config, facts: Facts) -> "list[Step]":
@@ -172,7 +170,8 @@ def _become(config: Config, request: Request, facts: Facts) -> "list[Step]":
         raise ConfigError("process", "process property must not be empty")
     if request.listen_fds:
         process = process.replace(env=[*process.env, f"LISTEN_FDS={request.listen_fds}", "LISTEN_PID=1"])
-    return identity.become(process, "process", make_cwd=True, allow_groups=facts.euid == 0)
+    user = config.linux.namespace("user") is not None
+    return identity.become(process, "process", make_cwd=True, lenient_groups=user or facts.rootless)
 
 
 def _finish(config: Config, request: Request, facts: Facts) -> "list[Step]":

@@ -2,8 +2,9 @@
 
 
 class Request:
-    """Paths are absolute. `listen_fds` and `preserve_fds` are numbers of descriptors that follow stderr; `terminals` are
-    those of 0, 1 and 2 that are a terminal of the caller, which a container in the foreground must not get.
+    """Paths are absolute. `listen_fds` and `preserve_fds` are numbers of descriptors that follow stderr.
+
+    `terminals` are those of 0, 1 and 2 that are a terminal of the caller, which a container must not get.
     """
 
     def __init__(self, container_id: str, root: str, bundle: str) -> None:

@@ -42,11 +42,12 @@ def tree(config: Config, request: Request, facts: Facts) -> "list[Step]":
         return [steps.OpenRoot("root.path", rootfs)]
     wanted = config.linux.rootfsPropagation
     kind = wanted.removeprefix("r") if wanted and wanted != "r" else "slave"
+    kind = "private" if kind == "unbindable" else kind  # or the rootfs could not be bound; `change` gives it its kind
     because = "linux.rootfsPropagation" if wanted else "rule: no mount travels to the host"
     recursive = wanted.startswith("r") if wanted else True
     found: "list[Step]" = [
         steps.SetRootPropagation(because, kind, recursive),
-        steps.BindRoot("root.path", rootfs, private_parent=kind == "shared"),
+        steps.BindRoot("root.path", rootfs, private_parent=kind == "shared" or not recursive),
     ]
     for index, mount in enumerate(config.mounts):
         found.append(_mount(config, request, facts, index, mount))

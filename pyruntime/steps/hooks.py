@@ -5,7 +5,7 @@ import posix as os
 from pyruntime.errors import Error, explain_oserror, one_line
 from pyruntime.kernel import spawn
 from pyruntime.report.jsonout import dumps
-from pyruntime.steps.base import Step
+from pyruntime.steps.base import HOST, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ class RunHook(Step):
         lane: str,
         hook: "Hook",
         state: "dict[str, object]",
-        pid: "int | None",
         cwd: str = "",
         inherit_env: bool = False,
     ) -> None:
@@ -32,7 +31,6 @@ class RunHook(Step):
         self.lane = lane
         self.hook = hook
         self.state = state
-        self.pid = pid
         self.cwd = cwd
         self.inherit_env = inherit_env
 
@@ -42,7 +40,7 @@ class RunHook(Step):
 
     def run(self, walker: "Walker") -> None:
         env = walker.objects.get("env") if self.inherit_env and not self.hook.env else None
-        pid = walker.values.get("init_pid") if self.pid is None else self.pid
+        pid = walker.values.get("init_pid") if self.lane == HOST else os.getpid()
         run_hook(self.because, self.hook, {**self.state, "pid": pid}, env, self.cwd)
 
 

@@ -4,14 +4,13 @@ import posix as os
 
 from pyruntime.errors import Error, explain_oserror, reason
 from pyruntime.kernel import caps, paths, process
-from pyruntime.kernel.procfs import read
 from pyruntime.steps.base import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.walk.walker import Walker
 
-_EINVAL, _EACCES = 22, 13
+_EPERM, _EINVAL, _EACCES = 1, 22, 13
 _PASSWD_MAX = 1 << 20
 
 
@@ -103,32 +102,35 @@ def _names(names: "list[str]") -> str:
 class SetUser(Step):
     """Supplementary groups, group and user, in this order; the permitted capabilities survive for the next step."""
 
-    def __init__(self, because: str, uid: int, gid: int, groups: "list[int]", set_groups: bool) -> None:
+    def __init__(self, because: str, uid: int, gid: int, groups: "list[int]", lenient: bool) -> None:
         super().__init__(because)
         self.uid = uid
         self.gid = gid
         self.groups = groups
-        self.set_groups = set_groups
+        self.lenient = lenient
 
     def describe(self) -> str:
         groups = " ".join(map(str, self.groups)) or "none"
-        return f"uid {self.uid}, gid {self.gid}, supplementary groups {groups if self.set_groups else 'as they are'}"
+        leave = " (as they are, where the user namespace forbids setgroups)" if self.lenient else ""
+        return f"uid {self.uid}, gid {self.gid}, supplementary groups {groups}{leave}"
 
     def run(self, walker: "Walker") -> None:
         process.set_keep_caps(True)
-        if self.set_groups and self._groups_allowed():
-            os.setgroups(self.groups)
+        self._set_groups()
         self._set("gid", self.gid, os.setresgid)
         self._set("uid", self.uid, os.setresuid)
         process.set_keep_caps(False)
         process.set_dumpable(False)
 
-    def _groups_allowed(self) -> bool:
-        """A user namespace made without privilege forbids setgroups; then there are no groups to clear either."""
+    def _set_groups(self) -> None:
+        """A user namespace made without privilege forbids setgroups. What it says about itself in /proc is not asked:
+        that file may be the container's own by now, and groups kept by mistake are host rights.
+        """
         try:
-            return read("/proc/self/setgroups").strip() != "deny"
-        except OSError:
-            return True
+            os.setgroups(self.groups)
+        except OSError as error:
+            if error.errno != _EPERM or not self.lenient or self.groups:
+                raise Error(f"{self.because}.additionalGids: setgroups: {explain_oserror(error)}") from None
 
     def _set(self, kind: str, number: int, call: "object") -> None:
         try:

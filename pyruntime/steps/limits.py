@@ -33,9 +33,10 @@ class SetRlimits(Step):
             try:
                 process.prlimit(pid, rlimit.type, rlimit.soft, rlimit.hard)
             except OSError as error:
+                asked = f"{_amount(rlimit.soft)}/{_amount(rlimit.hard)}"
                 raise Error(
                     f"{self.because}[{index}]: {explain_oserror(error)}: "
-                    f"{_amount(rlimit.soft)}/{_amount(rlimit.hard)} is above the runtime's own hard limit, or the kernel's"
+                    f"{asked} is above the runtime's own hard limit, or the kernel's"
                 ) from None
 
 
@@ -89,7 +90,8 @@ class SetScheduler(Step):
         self.scheduler = scheduler
 
     def describe(self) -> str:
-        return f"scheduler {self.scheduler.policy}, nice {self.scheduler.nice or 0}, priority {self.scheduler.priority or 0}"
+        s = self.scheduler
+        return f"scheduler {s.policy}, nice {s.nice or 0}, priority {s.priority or 0}"
 
     def run(self, walker: "Walker") -> None:
         s = self.scheduler

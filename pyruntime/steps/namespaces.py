@@ -4,7 +4,7 @@ import _signal
 import gc
 import posix as os
 
-from pyruntime.errors import Error
+from pyruntime.errors import Error, explain_oserror
 from pyruntime.kernel import keys, net, ns, process, sched
 from pyruntime.kernel.imports import lock_imports
 from pyruntime.kernel.procfs import write
@@ -260,7 +260,12 @@ class JoinKeyring(Step):
         return f"join the session keyring {self.name}"
 
     def run(self, walker: "Walker") -> None:
-        keys.join_session(self.name, self.other_search)
+        try:
+            keys.join_session(self.name, self.other_search)
+        except OSError as error:
+            raise Error(
+                f"cannot join a session keyring: {explain_oserror(error)}; do without: --no-new-keyring"
+            ) from None
 
 
 class LoopbackUp(Step):

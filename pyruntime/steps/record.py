@@ -167,11 +167,6 @@ class MakeBarrier(Step):
 
     lane = HOST
 
-    def __init__(self, because: str, uid: int, gid: int) -> None:
-        super().__init__(because)
-        self.uid = uid
-        self.gid = gid
-
     def describe(self) -> str:
         return "make the start barrier exec.fifo"
 
@@ -179,9 +174,6 @@ class MakeBarrier(Step):
         dir_fd = container_of(walker).dir_fd
         os.mkfifo(FIFO, 0o600, dir_fd=dir_fd)
         walker.fds["barrier"] = os.open(FIFO, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=dir_fd)
-        os.fchmod(walker.fds["barrier"], 0o622)
-        if self.uid or self.gid:
-            os.fchown(walker.fds["barrier"], self.uid, self.gid)
 
 
 class ConnectSocket(Step):

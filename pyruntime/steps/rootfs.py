@@ -73,9 +73,9 @@ class BindRoot(Step):
 
     def run(self, walker: "Walker") -> None:
         target = os.open(self.rootfs, paths.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        root = mounts.open_tree(self.rootfs, recursive=True)
         if self.private_parent:
-            self._make_parent_private()
+            self._make_parent_private()  # before the copy, which is shared if what it copies is
+        root = mounts.open_tree(self.rootfs, recursive=True)
         mounts.attach(root, target)
         os.close(target)
         walker.fds["root"] = root
@@ -238,8 +238,9 @@ class MountFilesystem(MountStep):
         return f"mount {self.fstype} on {self.destination}" + (f" ({self.words})" if self.words else "")
 
     def run(self, walker: "Walker") -> None:
+        options = self._options(walker.fds["root"])
         target = self._target(walker.fds["root"])
-        mount_fd = mounts.new_filesystem(self.fstype, self.source, self._options(target), self.attributes.set)
+        mount_fd = mounts.new_filesystem(self.fstype, self.source, options, self.attributes.set)
         self._attach(mount_fd, target)
         os.close(mount_fd)
 
@@ -267,11 +268,17 @@ class MountFilesystem(MountStep):
             )
         return fd
 
-    def _options(self, target: int) -> "list[tuple[str, str | None]]":
-        """A tmpfs without mode= looks like the directory it covers."""
+    def _options(self, root: int) -> "list[tuple[str, str | None]]":
+        """A tmpfs without mode= looks like the directory it covers, or like any tmpfs (1777) where there is none."""
         if self.fstype != "tmpfs" or any(name == "mode" for name, _ in self.options):
             return self.options
-        return [*self.options, ("mode", f"{os.fstat(target).st_mode & 0o7777:o}")]
+        try:
+            covered = paths.open_in_root(root, self.destination, paths.O_PATH | os.O_DIRECTORY)
+        except OSError:
+            return self.options
+        mode = os.fstat(covered).st_mode & 0o7777
+        os.close(covered)
+        return [*self.options, ("mode", f"{mode:o}")]
 
 
 class CopyUp(MountFilesystem):
@@ -281,10 +288,13 @@ class CopyUp(MountFilesystem):
         return super().describe() + ", with a copy of what it covers"
 
     def run(self, walker: "Walker") -> None:
+        options = self._options(walker.fds["root"])
         target = self._target(walker.fds["root"])
-        mount_fd = mounts.new_filesystem(self.fstype, self.source, self._options(target), self.attributes.set)
+        mount_fd = mounts.new_filesystem(self.fstype, self.source, options, self.attributes.set)
         covered = paths.open_in_root(walker.fds["root"], self.destination, os.O_RDONLY | os.O_DIRECTORY)
-        copy_tree(covered, mount_fd)
+        top = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount_fd)  # fsmount's is an O_PATH one
+        copy_tree(covered, top)
+        os.close(top)
         os.close(covered)
         self._attach(mount_fd, target)
         os.close(mount_fd)
@@ -365,7 +375,8 @@ class MaskPaths(Step):
         found = os.fstat(null)
         if found.st_mode & _S_IFMT != _S_IFCHR or found.st_rdev != os.makedev(1, 3):
             raise Error(f"{self.because}: /dev/null of the host is not the character device 1:3; repair it")
-        mounts.set_attributes(null, mounts.RDONLY)  # or the container's root could chmod the host's node
+        # Or the container's root could chmod the host's node, and mount over it.
+        mounts.set_attributes(null, mounts.RDONLY, propagation=mounts.PROPAGATION["private"])
         return null
 
     def _open(self, root: int, index: int, path: str) -> "int | None":

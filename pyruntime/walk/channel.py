@@ -59,7 +59,7 @@ class Channel:
         """Wait for the next datagram: (kind, values, descriptors). Raises Failed or PeerGone."""
         while True:
             try:
-                data, ancillary, _, _ = self.end.recvmsg(
+                data, ancillary, flags, _ = self.end.recvmsg(
                     _MAX, _socket.CMSG_SPACE(4 * _FDS_MAX), _socket.MSG_CMSG_CLOEXEC
                 )
                 break

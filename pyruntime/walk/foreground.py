@@ -39,6 +39,8 @@ class _Copy:
                 self._end()
 
     def drain(self) -> None:
+        if not self.data:
+            return
         try:
             self.data = self.data[os.write(self.sink, self.data) :]
         except BlockingIOError:
@@ -122,8 +124,7 @@ class Foreground:
                 copy.drain()
             elif copy.open and not copy.data and ready.get(copy.source, 0):
                 copy.fill()
-                if copy.data:
-                    copy.drain()
+                copy.drain()
         return bool(happened)
 
     def _register(self, poller: "select.poll", copy: _Copy) -> None:

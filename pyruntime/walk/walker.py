@@ -113,6 +113,7 @@ class Walker:
                         self.pass_baton()
                 self.index += 1
             if self.lane == INIT:
+                self.index -= 1
                 raise SystemError("the init lane reached the end of its plan")
         except BaseException as error:
             self._fail(error, done)

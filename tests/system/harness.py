@@ -88,6 +88,14 @@ def make_rootfs(path: Path, busybox: Path) -> Path:
     return path
 
 
+def chown_tree(path: Path, owner: int) -> None:
+    """Give a tree to the user and group of one number, but for the programs that every rootfs shares."""
+    for base, folders, files in os.walk(path):
+        for each in (".", *folders, *files):
+            if each != "busybox":
+                os.chown(os.path.join(base, each), owner, owner, follow_symlinks=False)
+
+
 class Bundle:
     """A folder with a rootfs and a config.json; `config` may be changed until the next command is run."""
 
@@ -131,6 +139,7 @@ class Bundle:
     def user_namespace(self, first: int = 100000, size: int = 65536) -> "Bundle":
         """Add a user namespace in which `size` ids from 0 are those from `first` outside."""
         self.linux["namespaces"].append({"type": "user"})
+        chown_tree(self.rootfs, first)
         for name in ("uidMappings", "gidMappings"):
             self.linux[name] = [{"containerID": 0, "hostID": first, "size": size}]
         return self

@@ -2,14 +2,25 @@
 
 import os
 import socket
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyruntime.walk.channel import Failed, PeerGone, pair
+from pyruntime.walk.channel import Channel, Failed, PeerGone, pair
+
+Ends = tuple[Channel, Channel]
 
 NAMES = st.text("abcdefghij_:", min_size=1, max_size=8).filter(lambda name: not name.startswith("fd:"))
+
+
+@pytest.fixture
+def ends() -> "Iterator[Ends]":
+    one, two = pair()
+    yield one, two
+    one.close()
+    two.close()
 
 
 @given(st.sampled_from([b"B", b"N"]), st.dictionaries(NAMES, st.integers(-(2**63), 2**64), max_size=8))
@@ -21,8 +32,8 @@ def test_values_arrive_as_they_were(kind: bytes, values: "dict[str, int]") -> No
     two.close()
 
 
-def test_descriptors_arrive_by_name_and_close_on_exec() -> None:
-    one, two = pair()
+def test_descriptors_arrive_by_name_and_close_on_exec(ends: Ends) -> None:
+    one, two = ends
     source, sink = os.pipe()
     one.send(b"B", {"n": 1}, {"out": sink, "ns:user": source})
     kind, values, fds = two.receive()
@@ -34,46 +45,46 @@ def test_descriptors_arrive_by_name_and_close_on_exec() -> None:
         os.close(fd)
 
 
-def test_a_failure_is_raised_where_it_arrives() -> None:
-    one, two = pair()
+def test_a_failure_is_raised_where_it_arrives(ends: Ends) -> None:
+    one, two = ends
     one.fail(70000, "it broke: caf\udce9")
     with pytest.raises(Failed) as raised:
         two.receive()
     assert (raised.value.index, raised.value.text) == (70000, "it broke: caf\udce9")
 
 
-def test_a_long_failure_is_cut_and_never_lost() -> None:
-    one, two = pair()
+def test_a_long_failure_is_cut_and_never_lost(ends: Ends) -> None:
+    one, two = ends
     one.fail(1, "x" * 1_000_000)
     with pytest.raises(Failed) as raised:
         two.receive()
     assert raised.value.text == "x" * 32768
 
 
-def test_more_descriptors_than_agreed_are_refused() -> None:
-    one, two = pair()
+def test_more_descriptors_than_agreed_are_refused(ends: Ends) -> None:
+    one, two = ends
     one.send(b"B", {}, {f"f{number}": 1 for number in range(40)})
     with pytest.raises(SystemError):
         two.receive()
 
 
-def test_a_message_that_does_not_fit_is_refused_and_not_cut() -> None:
-    one, two = pair()
+def test_a_message_that_does_not_fit_is_refused_and_not_cut(ends: Ends) -> None:
+    one, two = ends
     one.end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     one.end.send(b"B" + b"a=1 " * 20000)
     with pytest.raises(SystemError):
         two.receive()
 
 
-def test_announced_descriptors_must_be_there() -> None:
-    one, two = pair()
+def test_announced_descriptors_must_be_there(ends: Ends) -> None:
+    one, two = ends
     one.end.send(b"Bfd:root")
     with pytest.raises(SystemError, match="1 descriptors announced, 0 received"):
         two.receive()
 
 
-def test_end_of_file_is_a_gone_peer() -> None:
-    one, two = pair()
+def test_end_of_file_is_a_gone_peer(ends: Ends) -> None:
+    one, two = ends
     one.close()
     with pytest.raises(PeerGone):
         two.receive()
@@ -82,8 +93,8 @@ def test_end_of_file_is_a_gone_peer() -> None:
     two.fail(1, "nobody listens")
 
 
-def test_what_was_said_before_the_end_is_still_heard() -> None:
-    one, two = pair()
+def test_what_was_said_before_the_end_is_still_heard(ends: Ends) -> None:
+    one, two = ends
     one.send(b"B", {"a": 1}, {})
     one.close()
     assert two.receive()[1] == {"a": 1}

@@ -42,15 +42,34 @@ class Paper:
 
 @pytest.fixture
 def paper() -> "Iterator[Paper]":
-    made = Paper()
-    yield made
-    for fd in (made.source, made.sink):
+    notes = Paper()
+    yield notes
+    for fd in (notes.source, notes.sink):
         if fd >= 0:
             os.close(fd)
 
 
+WALKERS: "list[Walker]" = []
+
+
+@pytest.fixture(autouse=True)
+def _close() -> "Iterator[None]":
+    """A command ends after its walk; here the channel is to be closed by hand."""
+    yield
+    while WALKERS:
+        walker = WALKERS.pop()
+        for end in (walker.channel, walker.other):
+            if end is not None:
+                end.close()
+
+
+def made(*steps: Step) -> Walker:
+    WALKERS.append(Walker(list(steps)))
+    return WALKERS[-1]
+
+
 def walk(*steps: Step) -> Walker:
-    walker = Walker(list(steps))
+    walker = made(*steps)
     walker.walk()
     return walker
 
@@ -201,7 +220,7 @@ def test_an_init_that_runs_out_of_steps_is_a_bug_and_no_container(paper: Paper) 
 
 
 def test_the_trace_sees_every_step_of_its_lane(paper: Paper) -> None:
-    walker = Walker([paper.host("a"), Fork("t"), paper.init("b"), paper.host("c"), Leave("t")])
+    walker = made(paper.host("a"), Fork("t"), paper.init("b"), paper.host("c"), Leave("t"))
     walker.trace = lambda index, step: void(os.write(paper.sink, f"{walker.lane}{index} ".encode()))
     walker.walk()
     assert reap(walker) == 0

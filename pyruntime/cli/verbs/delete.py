@@ -36,7 +36,8 @@ def delete(context: Context, container: Container, force: bool) -> None:
         raise StateError(
             f"cannot delete container {container.id} that is not stopped: {status}; stop it first, or use delete --force"
         )
-    destroy(container, kill_all=force or not container.own.get("privatePid"))
+    half_made = container.own.get("stage") == "creating"
+    destroy(container, kill_all=force or half_made or not container.own.get("privatePid"))
     if "poststop" in container.own:
         from pyruntime.cli.hooks import poststop
 

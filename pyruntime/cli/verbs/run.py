@@ -32,7 +32,11 @@ def run(context: Context) -> int:
     from pyruntime.walk.foreground import attend
 
     context.log.settle()
-    status = attend(walker)
+    try:
+        status = attend(walker)
+    except BaseException:  # whatever it is, a container that nobody attends to any more must not stay behind
+        delete(context, container, force=True)
+        raise
     if not context.options.flag("keep"):
         delete(context, container, force=True)
     return status

@@ -33,10 +33,16 @@ def release(container: Container) -> None:
     """Write to the barrier, whose other end init holds open, and take it away: the container is running now."""
     try:
         fd = os.open(FIFO, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=container.dir_fd)
-    except OSError:  # ENXIO: nobody reads, so init has just died
-        raise StateError(f"cannot start a container that has stopped: {container.id}") from None
+    except OSError:  # ENXIO: nobody reads; init has died, or another `start` was killed right after its write
+        raise StateError(f"{_REFUSALS[_settled(container)]}: {container.id}") from None
     try:
         os.write(fd, b"0")
     finally:
         os.close(fd)
     os.unlink(FIFO, dir_fd=container.dir_fd)
+
+
+def _settled(container: Container) -> str:
+    """What the container is when nobody waits at its barrier, which goes."""
+    os.unlink(FIFO, dir_fd=container.dir_fd)
+    return life.status(container)

@@ -1,20 +1,23 @@
 """`list`."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
+from pyruntime.cli.context import Context
+from pyruntime.cli.grammar import parse
+from pyruntime.errors import Error
+from pyruntime.report.log import Log
+
 from .conftest import Box
 
 
-def test_a_missing_default_root_is_an_empty_list(box: Box, tmp_path: Path) -> None:
-    env = {"XDG_RUNTIME_DIR": str(tmp_path / "nowhere"), "HOME": "/"}
-    if os.geteuid() == 0:
-        pytest.skip("root's default root is the host's own")
-    done = box.plain("list", "-q", env=env)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+def test_a_missing_default_root_is_an_empty_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(Context, "root", str(tmp_path / "nowhere"))
+    assert Context(parse(["pyruntime", "list"]), Log()).ids() == []
+    with pytest.raises(Error, match="nowhere"):
+        Context(parse(["pyruntime", "--root", "/nowhere", "list"]), Log()).ids()
 
 
 def test_a_missing_root_that_was_named_is_an_error(box: Box) -> None:
