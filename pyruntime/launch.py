@@ -4,9 +4,10 @@ Everything between the interpreter's start and `cli.main`: standard streams that
 that a user never meets a traceback. Nothing here may fail for what the caller's environment holds.
 """
 
+import gc
 import posix as os
 
-from pyruntime.pack import use
+from pyruntime.pack import preload
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +20,12 @@ def launch(argv: "list[str]") -> int:
     """Run the command line and return its exit status. Whatever escapes becomes one line on standard error."""
     try:
         fill_standard_streams()
+        gc.disable()  # importing leaves no garbage, and looking for it costs a millisecond
+        preload(argv)
         from pyruntime.cli.main import main
 
+        gc.freeze()
+        gc.enable()
         return main(argv)
     except KeyboardInterrupt:
         return INTERRUPTED

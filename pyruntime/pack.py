@@ -1,123 +1,148 @@
-"""One file with the compiled code of every module, so that a start opens one file instead of a hundred.
+"""The compiled code of all that a hot verb imports, in one file for each verb.
 
-CPython looks for each module in each folder, opens its .pyc, compares its date, reads it: 70 µs a module, 6 ms of
-CPU for `run`. The pack is the same code in one file. `python3 -IS pyruntime/pack.py` writes it beside the .pyc files;
-without it everything works, only slower. A module whose source has another size or date than the packed one is
-loaded the ordinary way, so an edited checkout is never run from a stale pack.
+CPython looks for every module in a folder, compares dates, opens and reads a .pyc: 75 µs a module, 100 modules for
+`run`. A pack holds the same code in the order in which the modules are complete, so that each finds its own imports
+done. `python3 -IS pyruntime/pack.py` writes the packs beside the .pyc files, for the Python that runs it; without
+them everything works, only slower. A pack is used whole or not at all: not if the source of one module has another
+size or date than when it was packed, so an edited checkout or an upgraded package never runs yesterday's code.
 
-    index length (8 bytes) | index, marshalled: {name: (offset, length, size, mtime, is package)} | code objects
+    the magic number of .pyc files (4 bytes) | marshalled list of (name, is package, size, mtime in ns, code)
 """
 
 import posix as os
 import sys
 from marshal import dumps, loads
 
+VERBS = ("create", "start", "run", "state", "kill", "delete", "exec")
+
 _HERE = __file__.rpartition("/")[0]
-_PATH = f"{_HERE}/__pycache__/pack.{sys.implementation.cache_tag}"
+_ROOT = _HERE.rpartition("/")[0]
+_MAGIC: bytes = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER
+_STARTS = ("create", "run", "exec")
+# What verbs import inside functions, though hardly a command goes without it.
+_LATER = ("pyruntime.state.roots", "pyruntime.host.userns")
+_LATER_OF_STARTS = ("pyruntime.host.descriptors", "pyruntime.walk.foreground")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from importlib.machinery import ModuleSpec
-    from types import ModuleType
-    from typing import Any
+    from types import CodeType
 
-    Index = dict[str, tuple[int, int, int, int, bool]]
+    Packed = tuple[str, bool, int, int, CodeType]
 
 
-class Pack:
-    """A finder and loader in the sense of importlib, for sys.meta_path."""
+def preload(argv: "list[str]") -> None:
+    """Import what the verb of this command line needs, if there is a fresh pack of it that we may trust as our code.
 
-    def __init__(self, data: bytes) -> None:
-        self.data = memoryview(data)
-        end = 8 + int.from_bytes(self.data[:8], "little")
-        self.index: "Index" = loads(self.data[8:end])
-        self.start = end
-        self.spec = type(sys.__spec__)
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
-        """The spec of a module whose source is the one that was packed; None leaves it to the next finder."""
-        entry = self.index.get(name)
-        if entry is None:
-            return None
-        file = _source(name, entry[4])
-        try:
-            found = os.stat(file)
-        except OSError:
-            return None
-        if found.st_size != entry[2] or found.st_mtime_ns != entry[3]:
-            return None
-        spec: "Any" = self.spec(name, self, origin=file, is_package=entry[4])
-        spec.has_location = True
-        if entry[4]:
-            spec.submodule_search_locations = [file.rpartition("/")[0]]
-        return spec  # type: ignore[no-any-return]
-
-    def create_module(self, spec: "ModuleSpec") -> None:
-        """The ordinary module object will do."""
-
-    def exec_module(self, module: "ModuleType") -> None:
-        """Run the module's code."""
-        offset, length, *_ = self.index[module.__name__]
-        begin = self.start + offset
-        exec(loads(self.data[begin : begin + length]), module.__dict__)
+    The verb is the first word that could be one; to take a flag's value for it costs time and nothing else.
+    """
+    verb = next((word for word in argv[1:] if word in VERBS), None)
+    packed = _read(path_of(verb)) if verb else []
+    if all(_is_fresh(*entry) for entry in packed):
+        for name, is_package, _, _, code in packed:
+            if name not in sys.modules:
+                _execute(name, is_package, code)
 
 
-def _source(name: str, is_package: bool) -> str:
-    folder = f"{_HERE.rpartition('/')[0]}/{name.replace('.', '/')}"
-    return f"{folder}/__init__.py" if is_package else f"{folder}.py"
+def path_of(verb: str) -> str:
+    """Where the pack of a verb lies, for the Python that asks."""
+    return f"{_HERE}/__pycache__/pack-{verb}.{sys.implementation.cache_tag}"
 
 
-def use() -> None:
-    """Put the pack in front of the other finders, if there is one for this interpreter that we may trust as our code."""
+def _read(path: str) -> "list[Packed]":
+    """The content of a pack; nothing, if it is missing, cut short, of another Python or in other hands than our code."""
     try:
-        fd = os.open(_PATH, os.O_RDONLY)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return
+        return []
     try:
         found = os.fstat(fd)
-        if found.st_uid == os.stat(__file__).st_uid and not found.st_mode & 0o022:
-            sys.meta_path.insert(0, Pack(os.read(fd, found.st_size)))  # type: ignore[arg-type]
-    except (OSError, ValueError, EOFError, TypeError):  # cut short while it was written: the next finder has it all
-        return
+        if found.st_uid != os.stat(__file__).st_uid or found.st_mode & 0o022:
+            return []
+        data = os.read(fd, found.st_size)
+        return loads(memoryview(data)[4:]) if data[:4] == _MAGIC else []
+    except (OSError, ValueError, EOFError, TypeError):
+        return []
     finally:
         os.close(fd)
 
 
-def modules(folder: str, prefix: str) -> "list[tuple[str, str, bool]]":
-    """(name, file, is package) of every module below a folder."""
-    found = []
-    for entry in sorted(os.listdir(folder)):
-        path = f"{folder}/{entry}"
-        if entry == "__init__.py":
-            found.append((prefix, path, True))
-        elif entry.endswith(".py"):
-            found.append((f"{prefix}.{entry[:-3]}", path, False))
-        elif "." not in entry and entry != "__pycache__":
-            found += modules(path, f"{prefix}.{entry}")
-    return found
+def _is_fresh(name: str, is_package: bool, size: int, mtime: int, code: object) -> bool:
+    try:
+        found = os.stat(_source(name, is_package))
+    except OSError:
+        return False
+    return found.st_size == size and found.st_mtime_ns == mtime
 
 
-def write(path: str = _PATH) -> int:
-    """Compile every module, without docstrings, and replace the pack; returns the number of modules. Raises OSError."""
-    index: "Index" = {}
-    codes: "list[bytes]" = []
-    offset = 0
-    for name, file, is_package in modules(_HERE, "pyruntime"):
-        with open(file, "rb") as source:
-            found = os.fstat(source.fileno())
-            code = dumps(compile(source.read(), file, "exec", dont_inherit=True, optimize=2))
-        index[name] = (offset, len(code), found.st_size, found.st_mtime_ns, is_package)
-        codes.append(code)
-        offset += len(code)
-    head = dumps(index)
-    _replace(path, len(head).to_bytes(8, "little") + head + b"".join(codes))
-    return len(index)
+def _source(name: str, is_package: bool) -> str:
+    return f"{_ROOT}/{name.replace('.', '/')}{'/__init__' if is_package else ''}.py"
+
+
+def _execute(name: str, is_package: bool, code: "CodeType") -> None:
+    """What `import` does once it has found a module's code."""
+    module = type(sys)(name)
+    module.__file__ = file = _source(name, is_package)
+    parent, _, child = name.rpartition(".")
+    module.__package__ = name if is_package else parent
+    if is_package:
+        module.__path__ = [file.rpartition("/")[0]]
+    sys.modules[name] = module
+    exec(code, module.__dict__)
+    setattr(sys.modules[parent], child, module)
+
+
+def write() -> None:
+    """Replace the pack of every verb. Raises OSError."""
+    for verb in VERBS:
+        later = _LATER + (_LATER_OF_STARTS if verb in _STARTS else ())
+        packed = [_pack(name) for name in _imported("pyruntime.cli.main", _module(verb), *later)]
+        _replace(path_of(verb), _MAGIC + dumps(packed))
+
+
+def _module(verb: str) -> str:
+    return f"pyruntime.cli.verbs.{verb}{'_' if verb == 'exec' else ''}"
+
+
+def _imported(*names: str) -> "list[str]":
+    """The modules of ours that importing these brings in, in the order in which they are complete."""
+    from importlib.machinery import FileFinder, SourceFileLoader
+
+    complete: "list[str]" = []
+
+    class Recorder(SourceFileLoader):
+        def exec_module(self, module: object) -> None:
+            super().exec_module(module)  # type: ignore[arg-type]
+            complete.append(self.name)
+
+    def finder(folder: str) -> FileFinder:
+        if not folder.startswith(_ROOT):
+            raise ImportError
+        return FileFinder(folder, (Recorder, [".py"]))
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pyruntime"]:
+        del sys.modules[name]
+    sys.path_importer_cache.clear()
+    sys.path[:0], sys.path_hooks[:0] = [_ROOT], [finder]
+    try:
+        for name in names:
+            __import__(name)
+    finally:
+        del sys.path[0], sys.path_hooks[0]
+    return [name for name in complete if name.startswith("pyruntime")]
+
+
+def _pack(name: str) -> "Packed":
+    """A module compiled without docstrings."""
+    file = sys.modules[name].__file__ or ""
+    with open(file, "rb") as source:
+        found = os.fstat(source.fileno())
+        code = compile(source.read(), file, "exec", dont_inherit=True, optimize=2)
+    return name, file.endswith("/__init__.py"), found.st_size, found.st_mtime_ns, code
 
 
 def _replace(path: str, data: bytes) -> None:
-    folder = path.rpartition("/")[0]
     try:
-        os.mkdir(folder, 0o755)
+        os.mkdir(path.rpartition("/")[0], 0o755)
     except FileExistsError:
         pass
     temporary = f"{path}.{os.getpid()}"
@@ -128,4 +153,4 @@ def _replace(path: str, data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    print(f"{write()} modules packed into {_PATH}")
+    write()

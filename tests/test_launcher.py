@@ -49,7 +49,8 @@ def checkout(root: Path, package: "Path | None" = None) -> Path:
     (root / "bin").mkdir(parents=True)
     (package / "cli").mkdir(parents=True)
     shutil.copy(ROOT / "bin" / "pyruntime", root / "bin" / "pyruntime")
-    shutil.copy(ROOT / "pyruntime" / "launch.py", package / "launch.py")
+    for name in ("launch.py", "pack.py"):
+        shutil.copy(ROOT / "pyruntime" / name, package / name)
     (package / "__init__.py").touch()
     (package / "cli" / "__init__.py").touch()
     (package / "cli" / "main.py").write_text(MAIN)

@@ -10,6 +10,8 @@ import posix as os
 import select
 
 from pyruntime.cgroup import kill, members
+from pyruntime.cgroup.files import EBUSY, CgroupError
+from pyruntime.cli.context import complain
 from pyruntime.config.jsontext import parse
 from pyruntime.errors import ConfigError, Error, StateError, one_line
 from pyruntime.state import claim, life, processes, store
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PATIENCE = 10_000  # milliseconds for a killed process to vanish
+_GRACE = 2.0  # seconds for an init without its creator to notice and end
 _BEGINNING = b'{"ociVersion":'
 _CGROUP = b'"cgroup_paths":{"":'
 
@@ -40,7 +43,7 @@ def clear(root: str, container_id: str, error: StateError) -> int:
     try:
         if not container.gone():
             _refuse_foreign(container, error)
-            _destroy(container)
+            destroy(container)
             container.remove()
     finally:
         container.close()
@@ -83,16 +86,32 @@ def _is_whole(text: bytes) -> bool:
     return True
 
 
-def _destroy(container: store.Container) -> None:
+def destroy(container: store.Container) -> None:
+    """Kill and remove the processes and the cgroup of a container whose state file is no proof of what is its own:
+    damaged, or written before init was in the cgroup. Raises Error.
+    """
     cgroup = claim.read(container.dir_fd)[1]
     pidfds = list(_killed(container.dir_fd))
     if cgroup:
         kill.kill(cgroup)
     for pidfd in pidfds:
         _wait_gone(container.id, pidfd)
-    cgroup = cgroup or _noted_cgroup(_content(container.dir_fd) or b"")
     if cgroup:
         members.remove(cgroup)
+    else:
+        _remove_unproven(container)
+
+
+def _remove_unproven(container: store.Container) -> None:
+    """What init of a killed `create` was to live in; it may have been another container's before, and still be."""
+    cgroup = _noted_cgroup(_content(container.dir_fd) or b"")
+    try:
+        if cgroup:
+            members.remove(cgroup, _GRACE)
+    except CgroupError as error:
+        if error.errno != EBUSY:
+            raise
+        complain(f"{error.text}; they are not known to be of container {container.id}: left as it is")
 
 
 def _killed(dir_fd: int) -> "Iterator[int]":

@@ -14,10 +14,10 @@ from pyruntime.pathtext import clean, split
 
 O_PATH = 0o10000000
 _RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
-_ENOENT, _EAGAIN, _EEXIST, _ELOOP, _ENOSYS, _EPERM = 2, 11, 17, 40, 38, 1
+_ENOENT, _EAGAIN, _EEXIST, _ENOTDIR, _ELOOP, _ENOSYS, _EPERM = 2, 11, 17, 20, 40, 38, 1
 _ATTEMPTS = 64
 _LINKS = 40
-_S_IFMT, _S_IFLNK, _S_IFREG = 0o170000, 0o120000, 0o100000
+_S_IFMT, _S_IFDIR, _S_IFLNK, _S_IFREG = 0o170000, 0o040000, 0o120000, 0o100000
 
 
 def open_in_root(root_fd: int, path: str, flags: int = O_PATH) -> int:
@@ -48,6 +48,8 @@ def _walk(root_fd: int, path: str, flags: int) -> int:
         while todo:
             name = todo.pop(0)
             if name == "..":
+                if os.fstat(trail[-1]).st_mode & _S_IFMT != _S_IFDIR:
+                    raise OSError(_ENOTDIR, os.strerror(_ENOTDIR), path)
                 if len(trail) > 1:
                     os.close(trail.pop())
                 continue

@@ -36,9 +36,11 @@ def set_size(fd: int, rows: int, columns: int) -> None:
 
 
 def copy_size(source: int, target: int) -> None:
-    """Give one terminal the size of another; without effect when the source is no terminal."""
+    """Give one terminal the size of another; without effect when the source is no terminal or does not know its size."""
     try:
-        fcntl.ioctl(target, _TIOCSWINSZ, fcntl.ioctl(source, _TIOCGWINSZ, bytes(8)))
+        size = fcntl.ioctl(source, _TIOCGWINSZ, bytes(8))
+        if any(size):
+            fcntl.ioctl(target, _TIOCSWINSZ, size)
     except OSError:
         return
 

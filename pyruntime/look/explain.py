@@ -8,7 +8,7 @@ with the configuration itself is refused as `create` refuses it.
 import posix as os
 
 from pyruntime.cgroup import tree
-from pyruntime.cgroup.values import writes
+from pyruntime.cgroup.values import ignored, writes
 from pyruntime.cli.context import Context
 from pyruntime.cli.verbs import create
 from pyruntime.config.spec import Config
@@ -68,7 +68,9 @@ def explain(context: Context, bundle: str) -> Explained:
     warnings: "list[str]" = []
     facts = _facts(context, config, request, warnings)
     steps, more = create.plan(config, request, facts)
-    return Explained(request.bundle, request.container_id, steps, [*warnings, *more, *_sources(steps)])
+    return Explained(
+        request.bundle, request.container_id, steps, [*warnings, *more, *_without_effect(config), *_sources(steps)]
+    )
 
 
 def _facts(context: Context, config: Config, request: Request, warnings: "list[str]") -> host.Facts:
@@ -124,6 +126,12 @@ def _module(config: Config, request: Request, facts: host.Facts, warnings: "list
         os.close(root)
     if denied and facts.module is None:
         warnings.append(f"{denied[0]} in the rootfs is not readable for you: it is taken for a native program")
+
+
+def _without_effect(config: Config) -> "list[str]":
+    """Settings that are taken and do nothing on a cgroup v2 host."""
+    resources = config.linux.resources
+    return [f"{path}: ignored: {why}" for path, why in ignored(resources)] if resources is not None else []
 
 
 def _sources(steps: "list[Step]") -> "list[str]":

@@ -14,7 +14,9 @@ _INDENT = 11
 def pick(explained: Explained, number: int) -> Step:
     """Step `number`, counted from 1. Raises Error when there is none."""
     if not 1 <= number <= len(explained.steps):
-        raise Error(f"explain: there is no step {number}: the plan of {explained.name} has steps 1 to {len(explained.steps)}")
+        raise Error(
+            f"explain: there is no step {number}: the plan of {explained.name} has steps 1 to {len(explained.steps)}"
+        )
     return explained.steps[number - 1]
 
 

@@ -38,20 +38,18 @@ def become(process: Process, path: str, make_cwd: bool, lenient_groups: bool) ->
     ]
     if process.noNewPrivileges:
         found.append(steps.SetNoNewPrivs(f"{path}.noNewPrivileges"))
-    if process.capabilities is not None:
-        found.append(steps.DropBounding(f"{path}.capabilities.bounding", known(process.capabilities.bounding)))
+    sets = process.capabilities or Capabilities()  # absent means none, as nothing was granted
+    found.append(steps.DropBounding(f"{path}.capabilities.bounding", known(sets.bounding)))
     found.append(steps.SetUser(f"{path}.user", user.uid, user.gid, user.additionalGids, lenient_groups))
-    if process.capabilities is not None:
-        sets = process.capabilities
-        found.append(
-            steps.SetCapabilities(
-                f"{path}.capabilities",
-                known(sets.effective),
-                known(sets.permitted),
-                known(sets.inheritable),
-                raisable(sets),
-            )
+    found.append(
+        steps.SetCapabilities(
+            f"{path}.capabilities",
+            known(sets.effective),
+            known(sets.permitted),
+            known(sets.inheritable),
+            raisable(sets),
         )
+    )
     found.append(steps.EnterCwd(f"{path}.cwd", process.cwd, False, late=True))
     return found
 

@@ -29,7 +29,8 @@ def prepare(config: Config, request: Request, facts: Facts) -> "list[Step]":
         options = mountoptions.parse(mount.options, f"{because}.options", mount.type)
         if _is_bind(mount, options):
             source = absolute(mount.source, request.bundle)
-            found.append(steps.PrepareMount(because, source, options.bind != "bind", f"mount:{index}"))
+            kind, _ = _propagation(config)
+            found.append(steps.PrepareMount(because, source, options.bind != "bind", f"mount:{index}", kind))
     return found
 
 
@@ -40,18 +41,26 @@ def tree(config: Config, request: Request, facts: Facts) -> "list[Step]":
         if config.mounts:
             raise ConfigError("mounts", "mounts need a mount namespace; add one to linux.namespaces")
         return [steps.OpenRoot("root.path", rootfs)]
-    wanted = config.linux.rootfsPropagation
-    kind = wanted.removeprefix("r") if wanted and wanted != "r" else "slave"
-    kind = "private" if kind == "unbindable" else kind  # or the rootfs could not be bound; `change` gives it its kind
-    because = "linux.rootfsPropagation" if wanted else "rule: no mount travels to the host"
-    recursive = wanted.startswith("r") if wanted else True
+    kind, recursive = _propagation(config)
+    because = "linux.rootfsPropagation" if config.linux.rootfsPropagation else "rule: no mount travels to the host"
+    parent = "private" if kind == "shared" else "" if recursive else kind
     found: "list[Step]" = [
         steps.SetRootPropagation(because, kind, recursive),
-        steps.BindRoot("root.path", rootfs, private_parent=kind == "shared" or not recursive),
+        steps.BindRoot("root.path", rootfs, parent),
     ]
     for index, mount in enumerate(config.mounts):
         found.append(_mount(config, request, facts, index, mount))
     return found
+
+
+def _propagation(config: Config) -> "tuple[str, bool]":
+    """The propagation of init's mounts while it sets them up, and whether it goes for those below the root too."""
+    wanted = config.linux.rootfsPropagation
+    if not wanted:
+        return "slave", True
+    kind = wanted.removeprefix("r")
+    # An unbindable rootfs could not be bound: `change` makes it so at the end.
+    return "private" if kind == "unbindable" else kind, wanted.startswith("r")
 
 
 def _mount(config: Config, request: Request, facts: Facts, index: int, mount: Mount) -> Step:

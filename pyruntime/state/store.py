@@ -52,7 +52,7 @@ class Container:
 
     @property
     def pid(self) -> int:
-        """Init's pid as recorded, 0 before there was one; `life.pid_of` says whether it still is init."""
+        """Init's pid as recorded, 0 before there was one; `life.init_pid` says whether it still is init."""
         return int(self.data.get("init_process_pid") or 0)
 
     @property

@@ -63,29 +63,30 @@ class SetRootPropagation(Step):
 class BindRoot(Step):
     """Bind the rootfs on itself: pivot_root wants a mount, and its parent must not be shared."""
 
-    def __init__(self, because: str, rootfs: str, private_parent: bool) -> None:
+    def __init__(self, because: str, rootfs: str, parent: str) -> None:
+        """`parent`: the propagation that the mount holding the rootfs gets first, "" where it has it already."""
         super().__init__(because)
         self.rootfs = rootfs
-        self.private_parent = private_parent
+        self.parent = parent
 
     def describe(self) -> str:
         return f"bind {self.rootfs} on itself, as a mount to pivot to"
 
     def run(self, walker: "Walker") -> None:
         target = os.open(self.rootfs, paths.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        if self.private_parent:
-            self._make_parent_private()  # before the copy, which is shared if what it copies is
+        if self.parent:
+            self._change_parent()  # before the copy, which is shared if what it copies is
         root = mounts.open_tree(self.rootfs, recursive=True)
         mounts.attach(root, target)
         os.close(target)
         walker.fds["root"] = root
 
-    def _make_parent_private(self) -> None:
+    def _change_parent(self) -> None:
         """The mount that holds the rootfs: each parent directory is tried until one is a mount point (EINVAL: none)."""
         path = self.rootfs
         while True:
             try:
-                mounts.set_attributes(mounts.AT_FDCWD, 0, propagation=mounts.PROPAGATION["private"], path=path)
+                mounts.set_attributes(mounts.AT_FDCWD, 0, propagation=mounts.PROPAGATION[self.parent], path=path)
                 return
             except OSError as error:
                 if error.errno != _EINVAL or path == "/":
@@ -98,17 +99,22 @@ class PrepareMount(Step):
 
     lane = HOST
 
-    def __init__(self, because: str, source: str, recursive: bool, slot: str) -> None:
+    def __init__(self, because: str, source: str, recursive: bool, slot: str, kind: str) -> None:
+        """`kind`: the propagation that every mount of init gets."""
         super().__init__(because)
         self.source = source
         self.recursive = recursive
         self.slot = slot
+        self.kind = kind
 
     def describe(self) -> str:
         return f"open the mount source {self.source} on the host"
 
     def run(self, walker: "Walker") -> None:
-        walker.fds[self.slot] = open_source(self.because, self.source, self.recursive)
+        tree = open_source(self.because, self.source, self.recursive)
+        for kind in dict.fromkeys(("slave", self.kind)):  # what init mounts below it is never seen on the host
+            mounts.set_attributes(tree, 0, propagation=mounts.PROPAGATION[kind], recursive=True)
+        walker.fds[self.slot] = tree
 
 
 def open_source(because: str, source: str, recursive: bool) -> int:
@@ -133,8 +139,8 @@ class MountStep(Step):
             mounts.attach(mount_fd, target)
             _refuse_proc(self.because, self.destination, target)
         except OSError as error:
-            if error.errno == _ENOTDIR:
-                kinds = ["folder" if is_directory(fd) else "file" for fd in (mount_fd, target)]
+            kinds = ["folder" if is_directory(fd) else "file" for fd in (mount_fd, target)]
+            if error.errno in (_ENOTDIR, _EINVAL) and kinds[0] != kinds[1]:
                 raise Error(
                     f"{self.because}: not a directory: source is a {kinds[0]}, "
                     f"destination {self.destination} is a {kinds[1]}"

@@ -41,7 +41,9 @@ def namespaces(*kinds: str) -> "list[dict[str, str]]":
     return [dict(zip(("type", "path"), kind.split("=", 1), strict=False)) for kind in kinds]
 
 
-def document(process: "dict[str, Any] | None" = None, linux: "dict[str, Any] | None" = None, **more: Any) -> "dict[str, Any]":
+def document(
+    process: "dict[str, Any] | None" = None, linux: "dict[str, Any] | None" = None, **more: Any
+) -> "dict[str, Any]":
     """A small config.json with the given parts changed."""
     return {
         "ociVersion": "1.2.0",

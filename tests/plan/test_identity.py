@@ -21,12 +21,9 @@ def test_umask(user: "dict[str, int]", umask: int) -> None:
     assert the(plan(document(process={"user": {"uid": 0, "gid": 0, **user}})), SetUmask).umask == umask
 
 
-def test_no_capabilities_in_the_config_means_none_are_touched() -> None:
-    assert set(names(plan(document()))) & {"DropBounding", "SetCapabilities"} == set()
-
-
-def test_an_empty_set_means_none_are_left() -> None:
-    found = plan(document(process={"capabilities": {}}))
+@pytest.mark.parametrize("process", [{}, {"capabilities": {}}])
+def test_what_is_not_granted_is_taken(process: "dict[str, Any]") -> None:
+    found = plan(document(process=process))
     assert the(found, DropBounding).names == []
     step = the(found, SetCapabilities)
     assert step.effective == step.permitted == step.inheritable == step.ambient == []

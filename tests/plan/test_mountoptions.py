@@ -72,7 +72,10 @@ def test_a_word_that_can_not_be_meant(word: str) -> None:
     assert raised.value.path == "mounts[0].options[1]"
 
 
-@given(st.lists(st.sampled_from(mountoptions.names()) | st.text(max_size=12), max_size=6), st.sampled_from(["", "bind", "tmpfs", "proc"]))
+@given(
+    st.lists(st.sampled_from(mountoptions.names()) | st.text(max_size=12), max_size=6),
+    st.sampled_from(["", "bind", "tmpfs", "proc"]),
+)
 def test_nothing_but_a_configuration_error(words: "list[str]", fstype: str) -> None:
     try:
         options = parse(words, "o", fstype)

@@ -94,7 +94,7 @@ def test_sources_are_opened_by_the_host_for_a_new_user_namespace() -> None:
         ("private", "private", False, None),
         ("slave", "slave", False, None),
         ("rshared", "shared", True, "shared"),
-        ("unbindable", "unbindable", False, "unbindable"),
+        ("unbindable", "private", False, "unbindable"),
     ],
 )
 def test_propagation(wanted: str, first: str, recursive: bool, last: "str | None") -> None:
@@ -120,5 +120,12 @@ def test_without_a_mount_namespace_the_root_is_only_changed() -> None:
 
 
 def test_masks_and_read_only_paths_come_after_the_mounts_and_before_the_root_changes() -> None:
-    order = names(mounted({"destination": "/proc", "type": "proc"}, maskedPaths=["/proc/kcore"], readonlyPaths=["/proc/sys"]))
-    assert order.index("MountFilesystem") < order.index("ReadonlyPaths") < order.index("MaskPaths") < order.index("ChangeRoot")
+    order = names(
+        mounted({"destination": "/proc", "type": "proc"}, maskedPaths=["/proc/kcore"], readonlyPaths=["/proc/sys"])
+    )
+    assert (
+        order.index("MountFilesystem")
+        < order.index("ReadonlyPaths")
+        < order.index("MaskPaths")
+        < order.index("ChangeRoot")
+    )

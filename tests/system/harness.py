@@ -16,7 +16,7 @@ BUSYBOX = Path("/bin/busybox")
 PREFIX = f"systest{os.getpid()}"
 APPLETS = (
     "awk cat chmod cut dd df echo env expr false find getopt grep head hostname id ifconfig ionice kill ln ls mkdir mkfifo"
-    " mknod mount od printf ps pwd readlink renice rm seq setsid sh sleep sort stat stty tail tee test touch tr true tty"
+    " mknod mount od printf ps pwd readlink renice rm sed seq setsid sh sleep sort stat stty tail tee test touch tr true tty"
     " ulimit umount uname unlink wc xargs yes"
 ).split()
 CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]

@@ -14,7 +14,8 @@ section fds
 for fd in /proc/$$/fd/*; do echo "${fd##*/} $(readlink "$fd")"; done
 section place
 pwd
-readlink /proc/$$/cwd /proc/$$/root
+readlink /proc/$$/cwd
+readlink /proc/$$/root
 umask
 hostname
 section ns
@@ -48,5 +49,5 @@ for file in /proc/kcore /proc/keys /proc/timer_list /dev/null /dev/zero /dev/ran
     echo "$file $(head -c 1 $file 2>&1 | wc -c)"
 done
 section stdin
-[ -t 0 ] && stty -a || cat
+if [ -t 0 ]; then stty -a 2> /dev/null | sed 's/= /=/g; s/rows /rows=/; s/columns /columns=/' | tr -s '; ' '\n'; else cat; fi
 section end

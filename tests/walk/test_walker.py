@@ -127,7 +127,15 @@ def test_news_do_not_pass_the_turn(paper: Paper) -> None:
 
 def test_the_host_fails_and_undoes_in_reverse(paper: Paper) -> None:
     with pytest.raises(StepError) as raised:
-        walk(paper.host("a"), Fork("t"), paper.init("b"), paper.host("c"), paper.host("d", fail), paper.init("e"), Leave("t"))
+        walk(
+            paper.host("a"),
+            Fork("t"),
+            paper.init("b"),
+            paper.host("c"),
+            paper.host("d", fail),
+            paper.init("e"),
+            Leave("t"),
+        )
     assert str(raised.value) == "it broke [step 5 of 7: Note; test.d]"
     assert paper.read() == ["host:a", "init:b", "host:c", "host:d", "undo:d", "undo:c", "undo:a"]
 

@@ -59,7 +59,7 @@ def prepare(context: Context) -> "tuple[Config, Request]":
 
 
 def check(config_file: str) -> Config:
-    """The configuration in this file: read, sound, and asking for nothing that pyruntime does not have. Raises Error."""
+    """The configuration in this file: sound, and asking for nothing that pyruntime does not have. Raises Error."""
     config = load_config(config_file)
     validate(config)
     refuse_unsupported(config)

@@ -35,7 +35,7 @@ def pids_of(container: Container) -> "list[int]":
 
 
 def only(text: str, pids: "list[int]") -> str:
-    """The header of ps's output and the lines whose PID column holds one of `pids`. Raises Error without such a column."""
+    """The header of ps's output and the lines with one of `pids` in the PID column. Raises Error if there is none."""
     header, *lines = text.splitlines() or [""]
     names = header.split()
     if "PID" not in names:

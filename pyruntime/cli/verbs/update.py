@@ -60,7 +60,7 @@ def _wanted(context: Context) -> Resources:
 
 def _from_file(file: str) -> Resources:
     try:
-        return load_resources(read_all(0, "stdin") if file == "-" else load(file, file), file)
+        return load_resources(*((read_all(0, "stdin"), "stdin") if file == "-" else (load(file, file), file)))
     except OSError as error:
         raise Error(f"--resources {file}: cannot be read: {explain_oserror(error)}") from None
 
@@ -72,7 +72,7 @@ def _from_flags(context: Context) -> Resources:
             raise Unsupported(f"--{flag}", "resctrl groups are not supported yet; leave the flag out")
     for flag in _DEPRECATED:
         if options.given(flag):
-            context.log.warning(f"--{flag} is deprecated and ignored: no kernel since 5.16 has such a limit")
+            context.log.warning(f"--{flag} is deprecated and ignored: cgroup v2 has no such limit")
     document: Json = {}
     for flag, (part, name) in (*_NUMBERS.items(), *_TEXTS.items()):
         if options.given(flag):
@@ -100,5 +100,3 @@ def _check_usage(cgroup: str, resources: Resources) -> None:
     memory = resources.memory
     if memory is not None and memory.checkBeforeUpdate:
         check_memory(cgroup, memory.limit, memory.swap)
-
-

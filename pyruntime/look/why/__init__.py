@@ -1,6 +1,6 @@
-"""What `explain BUNDLE N` tells about a step: one table, keyed by the step's class, a file for each theme of `steps/`."""
+"""What `explain` tells about a step: one table, keyed by the step's class; its files are the themes of `steps/`."""
 
-from pyruntime.look.why import devices, identity, limits, namespaces, program, record, rootfs
+from pyruntime.look.why import devices, identity, limits, namespaces, program, record, rootfs, stdio
 from pyruntime.look.why.entry import Why
 
 TABLE: "dict[str, Why]" = {
@@ -10,5 +10,6 @@ TABLE: "dict[str, Why]" = {
     **devices.TABLE,
     **limits.TABLE,
     **identity.TABLE,
+    **stdio.TABLE,
     **program.TABLE,
 }

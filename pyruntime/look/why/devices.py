@@ -4,8 +4,9 @@ from pyruntime.look.why.entry import Why
 
 TABLE = {
     "MakeDevices": Why(
-        "A device node is a name for a driver: kind, major and minor number. Few are safe for everyone, and every program "
-        "expects those. In a user namespace mknod of a device is forbidden; there the host's nodes are bound.",
+        "A device node is a name for a driver: kind, major and minor number. Few are safe for everyone, and every "
+        "program expects those. In a user namespace mknod of a device is forbidden; there the host's nodes are "
+        "bound.",
         "mknodat, fchownat, fchmodat; else open_tree, move_mount",
         (
             ("EPERM", "no CAP_MKNOD, or the device program denies it; the host's node is bound instead"),
@@ -45,13 +46,5 @@ TABLE = {
         "ls -l /proc/CALLER/fd",
         "7 unix",
         ("ConnectSocket", "OpenConsole"),
-    ),
-    "DropMaster": Why(
-        "As long as the container held the master end of its own terminal it would never see that the other side hung up.",
-        "close",
-        (("EBADF", "cannot happen: the descriptor was opened by an earlier step"),),
-        "ls -l /proc/PID/fd",
-        "7 pty",
-        ("OpenConsole",),
     ),
 }

@@ -3,26 +3,10 @@
 from pyruntime.look.why.entry import Why
 
 TABLE = {
-    "OwnStdio": Why(
-        "A program that isn't root reopens /dev/stdout and meets the owner of the pipe behind it. So the pipe is given to "
-        "the user the program will be.",
-        "fstat, fchown",
-        (("EPERM, EROFS", "not ours to give: it is left as it is"),),
-        "stat -L /proc/PID/fd/1",
-        "2 fchown",
-    ),
-    "ReopenNull": Why(
-        "A caller mostly gives /dev/null as stdin: a file of the host's tree, a small door out. The container's own node "
-        "takes its place.",
-        "fstat, openat2(RESOLVE_IN_ROOT), dup3",
-        (("ENOENT", "a rootfs without /dev/null: the host's stays"),),
-        "stat -L /proc/PID/fd/0",
-        "4 null",
-        ("MakeDevices", "ChangeRoot"),
-    ),
     "EnterCwd": Why(
-        "The working directory is opened below the root and entered by descriptor, and then asked for its name: one that "
-        "lies outside would be a way to the host. A second try as the user serves file systems that refuse root.",
+        "The working directory is opened below the root and entered by descriptor, and then asked for its name: "
+        "one that lies outside would be a way to the host. A second try as the user serves file systems that "
+        "refuse root.",
         "openat2(RESOLVE_IN_ROOT), fchdir, getcwd",
         (("ENOENT, ENOTDIR", "process.cwd is no directory in the rootfs"), ("EACCES", "the user may not enter it")),
         "readlink /proc/PID/cwd",
@@ -46,18 +30,18 @@ TABLE = {
         "2 prctl",
     ),
     "DropBounding": Why(
-        "Root's power is cut into capabilities. The bounding set is the ceiling: what isn't in it no execve brings back, "
-        "not even of a setuid root program. It must shrink while the process still has CAP_SETPCAP, so before the user "
-        "changes.",
+        "Root's power is cut into capabilities. The bounding set is the ceiling: what isn't in it no execve brings "
+        "back, not even of a setuid root program. It must shrink while the process still has CAP_SETPCAP, so "
+        "before the user changes.",
         "prctl(PR_CAPBSET_READ), prctl(PR_CAPBSET_DROP)",
         (("EPERM", "no CAP_SETPCAP"),),
         "grep CapBnd /proc/PID/status; capsh --decode=HEX",
         "7 capabilities",
     ),
     "SetUser": Why(
-        "Groups first, user last: each call needs a right that the change of user takes away. Groups left over from the "
-        "caller would open the caller's files. The kernel drops all capabilities when the uid leaves 0; keeping the "
-        "permitted ones is asked for just before, for the next step.",
+        "Groups first, user last: each call needs a right that the change of user takes away. Groups left over "
+        "from the caller would open the caller's files. The kernel drops all capabilities when the uid leaves 0; "
+        "keeping the permitted ones is asked for just before, for the next step.",
         "prctl(PR_SET_KEEPCAPS), setgroups, setresgid, setresuid",
         (
             ("EPERM", "not root, or setgroups is denied in this user namespace"),
@@ -69,8 +53,9 @@ TABLE = {
         ("DropBounding",),
     ),
     "SetCapabilities": Why(
-        "The other four sets. Permitted is what the process may use, effective what it uses now; inheritable and ambient "
-        "say what passes through execve for one who isn't root. Last of all, because every step before needed some.",
+        "The other four sets. Permitted is what the process may use, effective what it uses now; inheritable and "
+        "ambient say what passes through execve for one who isn't root. Last of all, because every step before "
+        "needed some.",
         "capset, prctl(PR_CAP_AMBIENT), capget",
         (("EPERM", "more than the runtime has itself, or more than the bounding set leaves"),),
         "grep Cap /proc/PID/status; getpcaps PID",

@@ -4,19 +4,23 @@ from pyruntime.look.why.entry import Why
 
 TABLE = {
     "SetRlimits": Why(
-        "Limits of one process and its children: open files, core size, stack. They are older than cgroups and count each "
-        "process (some: each user) alone. The soft value is in force, the hard one is how far it may be raised again.",
+        "Limits of one process and its children: open files, core size, stack. They are older than cgroups and "
+        "count each process (some: each user) alone. The soft value is in force, the hard one is how far it may be "
+        "raised again.",
         "prlimit64",
         (
-            ("EPERM", "above the hard limit the runtime itself was started with (LimitNOFILE= of the engine's service)"),
+            (
+                "EPERM",
+                "above the hard limit the runtime itself was started with (LimitNOFILE= of the engine's service)",
+            ),
             ("EINVAL", "soft above hard"),
         ),
         "cat /proc/PID/limits",
         "2 getrlimit",
     ),
     "SetOomScore": Why(
-        "When memory runs out the kernel kills the process with the highest score. 1000 says `me first`, -1000 `never`; "
-        "engines use it to keep the node's own daemons alive.",
+        "When memory runs out the kernel kills the process with the highest score. 1000 says `me first`, -1000 "
+        "`never`; engines use it to keep the node's own daemons alive.",
         "openat, write to oom_score_adj",
         (("EACCES", "lowering it needs CAP_SYS_RESOURCE"),),
         "cat /proc/PID/oom_score_adj",
@@ -41,7 +45,8 @@ TABLE = {
         "2 sched_setattr, 7 sched",
     ),
     "SetIoPriority": Why(
-        "How a disk's scheduler orders the requests of this process among the others'; only some schedulers (bfq) heed it.",
+        "How a disk's scheduler orders the requests of this process among the others'; only some schedulers (bfq) "
+        "heed it.",
         "ioprio_set",
         (("EPERM", "the real-time class needs CAP_SYS_ADMIN or CAP_SYS_NICE"),),
         "ionice -p PID",
@@ -55,16 +60,16 @@ TABLE = {
         "2 personality",
     ),
     "SetAffinity": Why(
-        "The CPUs the process may run on. The host's side sets them before the process is in the cgroup, whose cpuset has "
-        "the last word.",
+        "The CPUs the process may run on. The host's side sets them before the process is in the cgroup, whose "
+        "cpuset has the last word.",
         "sched_setaffinity",
         (("EINVAL", "none of these CPUs is in the container's cpuset"),),
         "taskset -pc PID",
         "2 sched_setaffinity",
     ),
     "SetSysctls": Why(
-        "Kernel settings that belong to a namespace: net.* to the network's, kernel.shm* and fs.mqueue.* to IPC's. Others "
-        "are the whole host's and were refused when the config was read.",
+        "Kernel settings that belong to a namespace: net.* to the network's, kernel.shm* and fs.mqueue.* to IPC's. "
+        "Others are the whole host's and were refused when the config was read.",
         "openat, write below the private procfs's sys/",
         (
             ("ENOENT", "this kernel has no such setting in the namespace"),

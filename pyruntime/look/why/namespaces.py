@@ -4,8 +4,8 @@ from pyruntime.look.why.entry import Why
 
 TABLE = {
     "OpenNamespace": Why(
-        "A namespace to be joined is named by a file, mostly /proc/PID/ns/KIND. It is opened once and its kind is asked "
-        "of the kernel; later the descriptor is used and not the path, which could be swapped in between.",
+        "A namespace to be joined is named by a file, mostly /proc/PID/ns/KIND. It is opened once and its kind is "
+        "asked of the kernel; later the descriptor is used and not the path, which could be swapped in between.",
         "openat, ioctl(NS_GET_NSTYPE)",
         (
             ("ENOENT", "the process whose namespace it is has ended"),
@@ -71,7 +71,8 @@ TABLE = {
         ("Clone",),
     ),
     "AdoptInit": Why(
-        "The command learns init's pid as the host counts it, and collects the helper that made it, so that no zombie stays.",
+        "The command learns init's pid as the host counts it, and collects the helper that made it, so that no "
+        "zombie stays.",
         "recvmsg, wait4",
         (("end of file", "the helper ended without a word; the kernel log may say why"),),
         "ps --ppid PARENT",
@@ -79,9 +80,9 @@ TABLE = {
         ("ForkInit",),
     ),
     "WriteIdMap": Why(
-        "A new user namespace knows no ids: until they are mapped every file belongs to nobody. Each line says which ids "
-        "inside are which on the host. Root may write any map; a user only his own id, unless /etc/subuid and the "
-        "setuid helpers newuidmap and newgidmap grant more.",
+        "A new user namespace knows no ids: until they are mapped every file belongs to nobody. Each line says "
+        "which ids inside are which on the host. Root may write any map; a user only his own id, unless "
+        "/etc/subuid and the setuid helpers newuidmap and newgidmap grant more.",
         "openat, write to /proc/PID/uid_map or gid_map (and setgroups)",
         (
             ("EPERM", "an id that isn't yours, setgroups not denied, or the map was written before"),
@@ -92,8 +93,8 @@ TABLE = {
         ("Clone",),
     ),
     "BecomeRoot": Why(
-        "Init is still the id it was on the host. As id 0 of its user namespace it owns what it makes there, and the mounts "
-        "and names of its other namespaces obey it.",
+        "Init is still the id it was on the host. As id 0 of its user namespace it owns what it makes there, and "
+        "the mounts and names of its other namespaces obey it.",
         "setresgid, setresuid",
         (("EINVAL", "id 0 is not in the maps: add containerID 0 to linux.uidMappings and gidMappings"),),
         "grep Uid /proc/PID/status",
@@ -101,9 +102,9 @@ TABLE = {
         ("WriteIdMap",),
     ),
     "Isolate": Why(
-        "A child inherits more than one thinks: session and terminal, signal dispositions, CPU affinity. Each would let the "
-        "caller's surroundings leak in. Not dumpable means that no process of the container can trace init, or read "
-        "the host's files through its /proc entry, while it is half inside.",
+        "A child inherits more than one thinks: session and terminal, signal dispositions, CPU affinity. Each "
+        "would let the caller's surroundings leak in. Not dumpable means that no process of the container can "
+        "trace init, or read the host's files through its /proc entry, while it is half inside.",
         "rt_sigaction, setsid, prctl(PR_SET_DUMPABLE), sched_setaffinity",
         (("EPERM", "setsid: init leads a process group already"),),
         "ps -o pid,sid,tty -p PID; ls -ld /proc/PID/fd (root's)",
@@ -111,8 +112,8 @@ TABLE = {
         ("Clone",),
     ),
     "JoinKeyring": Why(
-        "Kernel keyrings have no namespace. Without a session keyring of its own the container could read keys (Kerberos "
-        "tickets, disk keys) that the caller's session holds.",
+        "Kernel keyrings have no namespace. Without a session keyring of its own the container could read keys "
+        "(Kerberos tickets, disk keys) that the caller's session holds.",
         "keyctl(KEYCTL_JOIN_SESSION_KEYRING), keyctl(KEYCTL_SETPERM)",
         (
             ("EDQUOT", "/proc/sys/kernel/keys/maxkeys is used up; --no-new-keyring goes without"),
@@ -145,8 +146,8 @@ TABLE = {
         "2 setdomainname, 7 uts_namespaces",
     ),
     "OpenTarget": Why(
-        "`exec` enters the namespaces of a running container. They are opened by init's pid, and only then is it checked "
-        "that this pid is still the init that was recorded: asked before, the answer could be stale.",
+        "`exec` enters the namespaces of a running container. They are opened by init's pid, and only then is it "
+        "checked that this pid is still the init that was recorded: asked before, the answer could be stale.",
         "openat, fstat",
         (("ENOENT", "init has ended"), ("EACCES", "not your container")),
         "ls -l /proc/PID/ns",

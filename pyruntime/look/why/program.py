@@ -4,9 +4,9 @@ from pyruntime.look.why.entry import Why
 
 TABLE = {
     "RunHook": Why(
-        "A hook is a program of the engine's that runs at a fixed point of the container's life, with the state as JSON on "
-        "its stdin: it may add a network device, or refuse the container by failing. Where it runs (outside or inside) "
-        "is fixed by its kind.",
+        "A hook is a program of the engine's that runs at a fixed point of the container's life, with the state as "
+        "JSON on its stdin: it may add a network device, or refuse the container by failing. Where it runs "
+        "(outside or inside) is fixed by its kind.",
         "clone, execve, write, wait4",
         (
             ("ENOENT", "the hook's path isn't there: for startContainer it is looked up inside the container"),
@@ -29,16 +29,16 @@ TABLE = {
         ("BuildEnvironment", "SetUser"),
     ),
     "PassDescriptors": Why(
-        "A forgotten descriptor of a host directory is a way out of any container. Everything above stderr is closed, but "
-        "what the caller asked to pass on (--preserve-fds, socket activation).",
+        "A forgotten descriptor of a host directory is a way out of any container. Everything above stderr is "
+        "closed, but what the caller asked to pass on (--preserve-fds, socket activation).",
         "fcntl(F_SETFD), close_range",
         (("none", "an open descriptor that isn't ours is closed too: that is the point"),),
         "ls -l /proc/PID/fd",
         "2 close_range",
     ),
     "WaitForStart": Why(
-        "The container is `created`: complete, but for its program. No runtime process is left; init sleeps in one read and "
-        "`pyruntime start` wakes it.",
+        "The container is `created`: complete, but for its program. No runtime process is left; init sleeps in one "
+        "read and `pyruntime start` wakes it.",
         "close, read",
         (("end of file", "the container was deleted before it was started: init ends"),),
         "pyruntime state ID; cat /proc/PID/wchan",
@@ -46,8 +46,8 @@ TABLE = {
         ("MakeBarrier",),
     ),
     "Execve": Why(
-        "The process becomes the program: same pid, namespaces, cgroup and rights, but another memory image. Nothing of "
-        "the runtime is left in it.",
+        "The process becomes the program: same pid, namespaces, cgroup and rights, but another memory image. "
+        "Nothing of the runtime is left in it.",
         "execve",
         (
             ("ENOENT", "the program, or the interpreter its first line or ELF header names, is missing"),
@@ -60,8 +60,8 @@ TABLE = {
         ("FindProgram",),
     ),
     "LoadModule": Why(
-        "The program is WebAssembly. The engine's library belongs to the host and so is loaded, and the module compiled, "
-        "before there is a container; init inherits the result as memory.",
+        "The program is WebAssembly. The engine's library belongs to the host and so is loaded, and the module "
+        "compiled, before there is a container; init inherits the result as memory.",
         "openat, mmap",
         (
             ("no engine", "neither wasmtime nor wasmer can be imported"),
@@ -71,8 +71,8 @@ TABLE = {
         "WebAssembly core specification",
     ),
     "EnterModule": Why(
-        "There is no execve: this process calls the module's _start, and its exit code becomes the container's. WASI gives "
-        "it arguments, environment, stdio and the container's root as its one directory.",
+        "There is no execve: this process calls the module's _start, and its exit code becomes the container's. "
+        "WASI gives it arguments, environment, stdio and the container's root as its one directory.",
         "close_range, then what the module asks for; exit_group",
         (
             ("trap", "the module did something undefined; exit status 134"),

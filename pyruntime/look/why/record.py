@@ -17,9 +17,10 @@ TABLE = {
         "2 mkdir, 2 flock",
     ),
     "MakeCgroup": Why(
-        "A cgroup is the kernel's way to count and limit a group of processes, and to find all of them again. It is made "
-        "before the first process so that init is born in it: there is no moment in which it runs unlimited. A "
-        "controller must be enabled in every ancestor, from the top down, before a child has its files.",
+        "A cgroup is the kernel's way to count and limit a group of processes, and to find all of them again. It "
+        "is made before the first process so that init is born in it: there is no moment in which it runs "
+        "unlimited. A controller must be enabled in every ancestor, from the top down, before a child has its "
+        "files.",
         "mkdir, openat, write to cgroup.subtree_control",
         (
             ("EACCES", "this part of the tree was not given to you; run as root or have it delegated"),
@@ -46,8 +47,9 @@ TABLE = {
         ("MakeCgroup",),
     ),
     "DelegateCgroup": Why(
-        "A container that manages processes itself (an init such as systemd) wants to divide its cgroup. It is given the "
-        "directory and the files that move processes, but not the files that hold its own limits: those stay root's.",
+        "A container that manages processes itself (an init such as systemd) wants to divide its cgroup. It is "
+        "given the directory and the files that move processes, but not the files that hold its own limits: those "
+        "stay root's.",
         "fchownat",
         (("EPERM", "only root may give a cgroup away"),),
         "ls -ln /sys/fs/cgroup/PATH",
@@ -55,9 +57,9 @@ TABLE = {
         ("MakeCgroup",),
     ),
     "FilterDevices": Why(
-        "Whoever can open /dev/sda owns the host. A device file in the container is therefore not enough: the kernel asks "
-        "a small program attached to the cgroup at every open and mknod. It is a list of comparisons compiled from "
-        "linux.resources.devices; what no rule allows is denied.",
+        "Whoever can open /dev/sda owns the host. A device file in the container is therefore not enough: the "
+        "kernel asks a small program attached to the cgroup at every open and mknod. It is a list of comparisons "
+        "compiled from linux.resources.devices; what no rule allows is denied.",
         "bpf(BPF_PROG_LOAD), bpf(BPF_PROG_ATTACH)",
         (
             ("EPERM", "loading a program needs CAP_SYS_ADMIN or CAP_BPF in the host's first user namespace"),
@@ -68,9 +70,9 @@ TABLE = {
         ("MakeCgroup",),
     ),
     "MakeBarrier": Why(
-        "The spec parts making a container from starting it: engines use the pause in between to wire up networks. Init "
-        "sleeps in a read of this fifo; `start` writes one byte. A fifo has a name, so that another command, later, "
-        "finds it; no daemon needs to stay.",
+        "The spec parts making a container from starting it: engines use the pause in between to wire up networks. "
+        "Init sleeps in a read of this fifo; `start` writes one byte. A fifo has a name, so that another command, "
+        "later, finds it; no daemon needs to stay.",
         "mknodat, openat, fchmod",
         (("EPERM", "the state root's file system has no fifos; choose another with --root"),),
         "ls -l /run/pyruntime/ID/exec.fifo, before `start`",
@@ -89,8 +91,8 @@ TABLE = {
         "7 unix",
     ),
     "SendPidfd": Why(
-        "A pid may be reused by a stranger, a pidfd never is: it is a descriptor of this very process. Passed over a unix "
-        "socket it lets the caller signal and wait without that race.",
+        "A pid may be reused by a stranger, a pidfd never is: it is a descriptor of this very process. Passed over "
+        "a unix socket it lets the caller signal and wait without that race.",
         "pidfd_open, sendmsg(SCM_RIGHTS)",
         (("EPIPE", "the caller closed its socket"),),
         "ls -l /proc/CALLER/fd",

@@ -11,16 +11,17 @@ _SEE_MOUNTS = "cat /proc/PID/mountinfo"
 
 TABLE = {
     "OpenProcfs": Why(
-        "Some settings are files of procfs. Init keeps a procfs of its own as a descriptor, mounted nowhere: nothing that "
-        "config.json mounts over /proc can catch what is written.",
+        "Some settings are files of procfs. Init keeps a procfs of its own as a descriptor, mounted nowhere: "
+        "nothing that config.json mounts over /proc can catch what is written.",
         "fsopen, fsconfig, fsmount",
         (("EPERM", "an outer container has masked parts of its /proc, so the kernel gives no new one"),),
         "ls -l /proc/PID/fd, while init is being set up",
         "5 proc, 2 fsopen",
     ),
     "SetRootPropagation": Why(
-        "A mount namespace starts as a copy of the host's, and on most hosts mounts made in one copy travel to the other. "
-        "This cuts the way out, before the first mount: otherwise every mount of the container would show up on the host.",
+        "A mount namespace starts as a copy of the host's, and on most hosts mounts made in one copy travel to the "
+        "other. This cuts the way out, before the first mount: otherwise every mount of the container would show "
+        "up on the host.",
         "mount_setattr",
         (("EINVAL", "/ is no mount point in this namespace: an outer chroot"),),
         "findmnt -N PID -o TARGET,PROPAGATION",
@@ -28,8 +29,8 @@ TABLE = {
         ("Clone",),
     ),
     "BindRoot": Why(
-        "pivot_root takes only a mount point, and a rootfs is mostly an ordinary directory. Bound on itself it becomes one. "
-        "Later steps look every path up below this mount's descriptor.",
+        "pivot_root takes only a mount point, and a rootfs is mostly an ordinary directory. Bound on itself it "
+        "becomes one. Later steps look every path up below this mount's descriptor.",
         "openat(O_PATH), open_tree(OPEN_TREE_CLONE), move_mount",
         (
             ("ENOENT", "root.path doesn't exist; it is relative to the bundle"),
@@ -40,24 +41,25 @@ TABLE = {
         ("SetRootPropagation",),
     ),
     "OpenRoot": Why(
-        "Without a mount namespace there is nothing to pivot; the rootfs is opened as the directory that look-ups start at.",
+        "Without a mount namespace there is nothing to pivot; the rootfs is opened as the directory that look-ups "
+        "start at.",
         "openat(O_PATH|O_DIRECTORY)",
         (("ENOENT", "root.path doesn't exist; it is relative to the bundle"),),
         "readlink /proc/PID/root",
         "2 openat",
     ),
     "PrepareMount": Why(
-        "Inside its user namespace init may be an id that can't even reach the source (a home directory with mode 0700). "
-        "The host's side opens it and passes the descriptor on.",
+        "Inside its user namespace init may be an id that can't even reach the source (a home directory with mode "
+        "0700). The host's side opens it and passes the descriptor on.",
         "open_tree(OPEN_TREE_CLONE)",
         (("ENOENT", "the source doesn't exist on the host"), ("EACCES", "the source isn't yours to reach")),
         "ls -l /proc/PID/fd, while init is being set up",
         "2 open_tree",
     ),
     "BindMount": Why(
-        "The same files at a second place: a volume, a socket, a config file. The copy is made detached, gets its flags "
-        "(read-only, nosuid), and only then appears: there is no moment in which it is weaker. The target is found "
-        "below the root by a look-up that can't leave it, whatever links the rootfs holds.",
+        "The same files at a second place: a volume, a socket, a config file. The copy is made detached, gets its "
+        "flags (read-only, nosuid), and only then appears: there is no moment in which it is weaker. The target is "
+        "found below the root by a look-up that can't leave it, whatever links the rootfs holds.",
         "open_tree, openat2(RESOLVE_IN_ROOT), mount_setattr, move_mount",
         (
             ("ENOENT", "the source doesn't exist on the host"),
@@ -73,14 +75,17 @@ TABLE = {
         "A fresh instance of a file system: proc shows the processes of this pid namespace, devpts its own terminals, "
         "a tmpfs is an empty piece of memory. It is configured while nothing is mounted yet and attached as a whole.",
         "fsopen, fsconfig, fsmount, openat2(RESOLVE_IN_ROOT), move_mount",
-        (*_MOUNT_FAILS, ("EBUSY", "a user namespace may mount proc or sysfs only where no part of the host's is masked")),
+        (
+            *_MOUNT_FAILS,
+            ("EBUSY", "a user namespace may mount proc or sysfs only where no part of the host's is masked"),
+        ),
         _SEE_MOUNTS,
         "2 fsopen, 8 mount, 5 proc",
         ("BindRoot",),
     ),
     "CopyUp": Why(
-        "A tmpfs hides what lies below it. With tmpcopyup it starts with a copy of that: /etc of the image, but writable "
-        "and forgotten in the end.",
+        "A tmpfs hides what lies below it. With tmpcopyup it starts with a copy of that: /etc of the image, but "
+        "writable and forgotten in the end.",
         "fsopen, fsconfig, fsmount, sendfile, fchown, fsetxattr, move_mount",
         (*_MOUNT_FAILS, ("ENOSPC", "the copy is larger than the tmpfs's size=")),
         _SEE_MOUNTS,
@@ -88,10 +93,13 @@ TABLE = {
         ("BindRoot",),
     ),
     "MountCgroup": Why(
-        "Programs read their limits at /sys/fs/cgroup. In a cgroup namespace the mount shows the container's own cgroup as "
-        "its top and nothing of the host's.",
+        "Programs read their limits at /sys/fs/cgroup. In a cgroup namespace the mount shows the container's own "
+        "cgroup as its top and nothing of the host's.",
         "fsopen(cgroup2), fsmount, move_mount",
-        (("EPERM", "the cgroup namespace belongs to another user namespace"), ("EBUSY", "the host's tree is v1 or hybrid")),
+        (
+            ("EPERM", "the cgroup namespace belongs to another user namespace"),
+            ("EBUSY", "the host's tree is v1 or hybrid"),
+        ),
         _SEE_MOUNTS,
         "7 cgroup_namespaces",
         ("BindRoot",),
@@ -106,8 +114,8 @@ TABLE = {
         ("MountFilesystem",),
     ),
     "ReadonlyPaths": Why(
-        "Settings below /proc/sys are the host's, and root in a container without a user namespace is allowed to write them. "
-        "Each such path gets a read-only mount of itself on top.",
+        "Settings below /proc/sys are the host's, and root in a container without a user namespace is allowed to "
+        "write them. Each such path gets a read-only mount of itself on top.",
         "openat2(RESOLVE_IN_ROOT), open_tree, mount_setattr, move_mount",
         (("EACCES, ELOOP", "the path can't be followed in the rootfs"),),
         _SEE_MOUNTS,
@@ -115,8 +123,8 @@ TABLE = {
         ("MountFilesystem",),
     ),
     "RemountReadonly": Why(
-        "Read-only was asked for, but directories and device nodes had to be made first. Nothing is made after this, so now "
-        "the mount is closed; files already open for writing would have kept it open (EBUSY).",
+        "Read-only was asked for, but directories and device nodes had to be made first. Nothing is made after "
+        "this, so now the mount is closed; files already open for writing would have kept it open (EBUSY).",
         "openat2, mount_setattr(MOUNT_ATTR_RDONLY)",
         (("EBUSY", "something holds a file open for writing there"),),
         _SEE_MOUNTS,
@@ -124,10 +132,11 @@ TABLE = {
         ("ChangeRoot",),
     ),
     "ChangeRoot": Why(
-        "chroot only changes where one process's `/` starts, and root knows ways out of it. pivot_root swaps the root of "
-        "the whole mount namespace, and detaching the old one leaves no name by which the host's files could be "
-        "reached. From here on nothing of the runtime's own is loaded any more: its paths now belong to the container.",
-        "fchdir, pivot_root(\".\", \".\"), umount2(MNT_DETACH), chdir",
+        "chroot only changes where one process's `/` starts, and root knows ways out of it. pivot_root swaps the "
+        "root of the whole mount namespace, and detaching the old one leaves no name by which the host's files "
+        "could be reached. From here on nothing of the runtime's own is loaded any more: its paths now belong to "
+        "the container.",
+        'fchdir, pivot_root(".", "."), umount2(MNT_DETACH), chdir',
         (
             ("EINVAL", "the root is an initramfs, or the mount is shared; --no-pivot helps for the first"),
             ("EBUSY", "the rootfs is the root already"),
@@ -138,8 +147,8 @@ TABLE = {
         ("SetRootPropagation", "BindRoot"),
     ),
     "SetFinalPropagation": Why(
-        "The container asked for a root whose mounts travel to its own nested namespaces. It is set after the change of "
-        "root, which a shared mount would have refused.",
+        "The container asked for a root whose mounts travel to its own nested namespaces. It is set after the "
+        "change of root, which a shared mount would have refused.",
         "mount_setattr",
         (("EINVAL", "the root is no mount"),),
         "findmnt -N PID -o TARGET,PROPAGATION",

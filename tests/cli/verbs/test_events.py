@@ -7,8 +7,7 @@ import time
 import pytest
 
 from pyruntime.cli.verbs import events
-
-from .conftest import Box
+from tests.cli.verbs.box import Box
 
 PARTS = {"cpu", "cpuset", "memory", "pids", "blkio", "hugetlb", "intel_rdt", "network_interfaces"}
 

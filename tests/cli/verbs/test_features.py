@@ -11,8 +11,7 @@ from pyruntime.config.spec import Config
 from pyruntime.config.unsupported import refuse_unsupported
 from pyruntime.engine import engines
 from pyruntime.errors import Unsupported
-
-from .conftest import Box
+from tests.cli.verbs.box import Box
 
 FOLDER = Path(os.environ.get("PYRUNTIME_SPEC_SCHEMA") or "/nonexistent")
 
@@ -39,7 +38,9 @@ def test_the_specification_agrees() -> None:
 
 
 ASKED = {
-    "seccomp": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["x"], "action": "SCMP_ACT_LOG"}]}},
+    "seccomp": {
+        "seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["x"], "action": "SCMP_ACT_LOG"}]}
+    },
     "intelRdt": {"intelRdt": {"closID": "x"}},
     "netDevices": {"netDevices": {"eth0": {"name": "eth1"}}},
     "selinux": {"mountLabel": "x"},

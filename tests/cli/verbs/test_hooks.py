@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .conftest import Box, alive
+from tests.cli.verbs.box import Box, alive
 
 pytestmark = pytest.mark.root
 

@@ -9,8 +9,7 @@ from pyruntime.cli.context import Context
 from pyruntime.cli.grammar import parse
 from pyruntime.errors import Error
 from pyruntime.report.log import Log
-
-from .conftest import Box
+from tests.cli.verbs.box import Box
 
 
 def test_a_missing_default_root_is_an_empty_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .conftest import Box
+from tests.cli.verbs.box import Box
 
 pytestmark = pytest.mark.root
 

@@ -6,8 +6,7 @@ import pytest
 
 from pyruntime.cli.verbs.ps import only
 from pyruntime.errors import Error
-
-from .conftest import Box
+from tests.cli.verbs.box import Box
 
 SAMPLE = "UID   PID  PPID CMD\nroot    1     0 init\nroot   12     1 sh -c x 13\nroot   13    12 sleep\n\n"
 

@@ -1,7 +1,6 @@
 """`delete --force` of what can't be loaded: all of the container goes, and nothing else."""
 
 import itertools
-import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,9 +13,7 @@ from pyruntime.cli.remains import clear
 from pyruntime.errors import StateError
 from pyruntime.kernel.procfs import boot_id, start_time
 from pyruntime.state import store
-from pyruntime.state.store import Container
-
-from .conftest import Box, alive
+from tests.cli.verbs.box import Box, alive
 
 numbers = itertools.count()
 
@@ -32,7 +29,10 @@ def damages() -> "list[object]":
         pytest.param(lambda text: None, id="missing"),
         pytest.param(lambda text: b"\x00" * len(text), id="zeros"),
         pytest.param(lambda text: text.replace(b'"format":1', b'"format":99'), id="newer format"),
-        pytest.param(lambda text: text.replace(b'"cgroup_paths":{', b'"cgroup_paths":[{').replace(b'},"name', b'}],"name'), id="wrong types"),
+        pytest.param(
+            lambda text: text.replace(b'"cgroup_paths":{', b'"cgroup_paths":[{').replace(b'},"name', b'}],"name'),
+            id="wrong types",
+        ),
     ]
 
 
@@ -71,7 +71,14 @@ def made(root: Path, name: str = "x") -> Path:
     return root / name
 
 
-OTHERS = [b'{"id":"x","init_process_pid":1}', b'{"id":"x","init_proc', b'{"other":', b"[]", b"{}", b'{"ociVersion":"1.0.2"}']
+OTHERS = [
+    b'{"id":"x","init_process_pid":1}',
+    b'{"id":"x","init_proc',
+    b'{"other":',
+    b"[]",
+    b"{}",
+    b'{"ociVersion":"1.0.2"}',
+]
 
 
 @pytest.mark.parametrize("text", OTHERS)
@@ -164,7 +171,8 @@ def fake(tmp_path: Path) -> "Iterator[Fake]":
     made.end()
 
 
-def cut_everywhere(fake: Fake, step: int) -> None:
+@pytest.mark.root
+def test_cut_at_every_byte(fake: Fake) -> None:
     offset, size = 0, 1
     while offset < size:
         size = len(fake.make())
@@ -175,37 +183,32 @@ def cut_everywhere(fake: Fake, step: int) -> None:
         assert "delete -f x" in str(caught.value)
         assert clear(str(fake.root), "x", caught.value) == 0
         assert fake.gone(), offset
-        offset += step
+        offset += 1
+    assert size > 200
 
 
 @pytest.mark.root
-def test_cut_at_many_bytes(fake: Fake) -> None:
-    cut_everywhere(fake, 7)
-
-
-@pytest.mark.root
-@pytest.mark.slow
-def test_cut_at_every_byte(fake: Fake) -> None:
-    cut_everywhere(fake, 1)
-
-
-@pytest.mark.root
-def test_a_cgroup_that_is_only_named_is_nobodys_proof(fake: Fake) -> None:
+def test_a_cgroup_that_is_only_named_is_nobodys_proof(fake: Fake, capfd: pytest.CaptureFixture[str]) -> None:
     """Killed before its own cgroup was made, and the one it wanted was in use: who is in there must live."""
     text = fake.make(stage="creating")
     (fake.root / "x" / "state.json").write_bytes(text[:-1])
-    short, members.remove.__defaults__ = members.remove.__defaults__, (0.1,)
-    try:
-        with pytest.raises(Exception, match="processes still in it"):
-            clear(str(fake.root), "x", StateError(""))
-    finally:
-        members.remove.__defaults__ = short
+    assert clear(str(fake.root), "x", StateError("")) == 0
     assert fake.sleeper is not None
     assert fake.sleeper.poll() is None
+    assert f"processes still in it: {fake.sleeper.pid}" in capfd.readouterr().err
+    assert not (fake.root / "x").exists()
+
+
+@pytest.mark.root
+def test_an_empty_cgroup_that_is_only_named_is_removed(fake: Fake) -> None:
+    text = fake.make(stage="creating")
+    assert fake.sleeper is not None
     fake.sleeper.kill()
     fake.sleeper.wait()
+    (fake.root / "x" / "state.json").write_bytes(text[:-1])
     assert clear(str(fake.root), "x", StateError("")) == 0
     assert not fake.cgroup.exists()
+    assert not (fake.root / "x").exists()
 
 
 @pytest.mark.root
@@ -228,13 +231,3 @@ def test_a_claim_from_before_is_void(fake: Fake, tmp_path: Path) -> None:
         assert fake.sleeper is not None
         assert fake.sleeper.poll() is None
         assert not claim.parent.exists()
-
-
-@pytest.mark.root
-def test_the_state_of_a_container_names_what_delete_needs(fake: Fake) -> None:
-    text = json.loads(fake.make())
-    container = store.load(str(fake.root), "x")
-    assert isinstance(container, Container)
-    assert container.cgroup == str(fake.cgroup)
-    assert text["cgroup_paths"] == {"": str(fake.cgroup)}
-    container.close()

@@ -13,8 +13,7 @@ from pyruntime.cli.defaultspec import document
 from pyruntime.config.load import read_config
 from pyruntime.config.unsupported import refuse_unsupported
 from pyruntime.config.validate import validate
-
-from .conftest import Box
+from tests.cli.verbs.box import Box
 
 # Where ours differs on purpose, and why.
 DIFFERENCES = {
@@ -39,7 +38,9 @@ def test_against_the_runc_of_the_host(options: "list[str]", tmp_path: Path) -> N
     runc = shutil.which("runc")
     if runc is None:
         pytest.skip("no runc here to compare with")
-    subprocess.run([runc, "spec", *options], cwd=tmp_path, check=True, env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)})
+    subprocess.run(
+        [runc, "spec", *options], cwd=tmp_path, check=True, env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    )
     theirs = json.loads((tmp_path / "config.json").read_text())
     ours = document(rootless=bool(options))
     assert differences(ours, theirs) <= set(DIFFERENCES)
@@ -63,7 +64,9 @@ def test_rootless() -> None:
     assert "network" not in kinds
     assert "resources" not in found["linux"]
     assert found["linux"]["uidMappings"] == [{"containerID": 0, "hostID": os.geteuid(), "size": 1}]
-    assert not [word for entry in found["mounts"] for word in entry.get("options", []) if word.startswith(("uid=", "gid="))]
+    assert not [
+        word for entry in found["mounts"] for word in entry.get("options", []) if word.startswith(("uid=", "gid="))
+    ]
     system = next(entry for entry in found["mounts"] if entry["destination"] == "/sys")
     assert (system["source"], system["options"][0]) == ("/sys", "rbind")
 

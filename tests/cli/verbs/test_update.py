@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .conftest import Box
+from tests.cli.verbs.box import Box
 
 pytestmark = pytest.mark.root
 
@@ -40,7 +40,9 @@ def test_flags_and_what_they_leave_alone(host: Box) -> None:
 def test_a_refused_limit_changes_nothing(host: Box) -> None:
     name = host.running()
     before = host.file(name).read_bytes()
-    (host.folder / "r.json").write_text(json.dumps({"unified": {"cgroup.max.depth": "3", "cgroup.max.descendants": "x"}}))
+    (host.folder / "r.json").write_text(
+        json.dumps({"unified": {"cgroup.max.depth": "3", "cgroup.max.descendants": "x"}})
+    )
     assert "cgroup.max.descendants" in host.error("update", "-r", str(host.folder / "r.json"), name)
     assert (host.cgroup(name) / "cgroup.max.depth").read_text() == "max\n"
     assert host.file(name).read_bytes() == before

@@ -1,0 +1,117 @@
+"""Callers set a parent-death signal of SIGKILL on us and may themselves be killed: `delete --force` clears what is left."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.clients.callers import Caller, die_with_parent, wait_exit
+from tests.clients.shim import Shim
+
+_LONGEST = 0.15  # seconds; a create is done well before
+_ROUNDS = 12
+
+
+class Victim(Shim):
+    """A shim that dies in the middle of a call."""
+
+    def die_during(self, *words: str, after: float) -> None:
+        """Start a process that makes this call, and kill that process after so many seconds."""
+        middle = os.fork()
+        if not middle:
+            self._make_the_call(list(words))
+        time.sleep(after)
+        os.kill(middle, signal.SIGKILL)
+        os.waitpid(middle, 0)
+
+    def _make_the_call(self, words: "list[str]") -> None:
+        null = os.open("/dev/null", os.O_RDWR)
+        for fd in range(3):
+            os.dup2(null, fd)
+        runtime = os.fork()
+        if runtime:
+            os.waitpid(runtime, 0)
+            signal.pause()
+        die_with_parent()
+        os.execve(self.binary, [self.binary, *self.prefix(), *words], self.env)
+
+
+def moments(seed: int) -> "list[float]":
+    """Moments all over the call, so that each part of it is met sooner or later."""
+    chance = random.Random(seed)
+    return [(index + chance.random()) * _LONGEST / _ROUNDS for index in range(_ROUNDS)]
+
+
+@pytest.fixture
+def victim(caller: "Callable[..., Caller]") -> Victim:
+    victim: Victim = caller(Victim)
+    victim.bundle.process["args"] = ["sleep", "60"]
+    victim.bundle.write()
+    return victim
+
+
+def clear(victim: Victim) -> None:
+    """What the next shim does: delete --force, until a runtime that is just dying has let go."""
+    ended = victim.clean_up()
+    assert ended.rc == 0, ended
+    assert not (victim.root / victim.id).exists()
+
+
+@pytest.mark.parametrize("verb", ["create", "run"])
+def test_death_while_a_container_is_made(victim: Victim, verb: str) -> None:
+    words = [verb, "--bundle", str(victim.bundle.path), "--pid-file", str(victim.pid_file), victim.id]
+    for moment in moments(len(verb)):
+        victim.die_during(*words, after=moment)
+        clear(victim)
+
+
+def test_death_while_a_container_with_a_user_namespace_is_made(victim: Victim) -> None:
+    victim.bundle.user_namespace().write()
+    for folder in (victim.bundle.path, *victim.bundle.path.parents):
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o001)
+    words = ["create", "--bundle", str(victim.bundle.path), "--pid-file", str(victim.pid_file), victim.id]
+    for moment in moments(1):
+        victim.die_during(*words, after=moment)
+        clear(victim)
+
+
+def test_death_while_a_container_is_started(victim: Victim) -> None:
+    for moment in moments(2)[: _ROUNDS // 2]:
+        victim.create()
+        victim.die_during("start", victim.id, after=moment)
+        clear(victim)
+
+
+def test_death_while_a_container_is_deleted(victim: Victim) -> None:
+    for moment in moments(3)[: _ROUNDS // 2]:
+        victim.create()
+        victim.die_during("delete", "--force", victim.id, after=moment)
+        clear(victim)
+
+
+def test_death_while_a_command_is_executed(victim: Victim) -> None:
+    init = victim.create()
+    victim.ask("start", victim.id)
+    for moment in moments(4)[: _ROUNDS // 2]:
+        victim.die_during("exec", victim.id, "sleep", "61", after=moment)
+        assert victim.state()["status"] == "running", "an exec that dies leaves the container as it is"
+        for pid in set(victim.pids()) - {init}:  # it was started in full, and is the subreaper's to reap
+            os.kill(pid, signal.SIGKILL)
+            assert wait_exit(pid) == 137
+    clear(victim)
+
+
+def test_init_outlives_the_shim(victim: Victim) -> None:
+    """The parent-death signal is the command's alone: a container goes on when shim and command are gone."""
+    words = ["create", "--bundle", str(victim.bundle.path), "--pid-file", str(victim.pid_file), victim.id]
+    middle = subprocess.Popen(["/bin/sh", "-c", '"$@"; exit $?', "sh", victim.binary, *victim.prefix(), *words],
+                              preexec_fn=die_with_parent)  # fmt: skip
+    assert middle.wait(30) == 0
+    assert victim.ask("start", victim.id) == ""
+    assert victim.state()["status"] == "running"
+    clear(victim)

@@ -1,0 +1,206 @@
+"""Docker and Podman sort failures by words in the text; here they sort what pyruntime really says."""
+
+import os
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from tests.clients.shim import Failed, Shim
+from tests.system.harness import Bundle, mount
+
+_NONE_DOCKER, _NONE_PODMAN = 128, 126
+
+
+def docker(text: str) -> int:
+    """The exit status that the engine records for a container whose creation or start failed with this text."""
+    text = text.lower()
+    rules = [
+        (126, "permission denied"),
+        (126, "is a directory"),
+        (127, "not a directory"),
+        (127, "executable file not found"),
+        (127, "no such file or directory"),
+        (127, "system cannot find the file specified"),
+    ]
+    return next((code for code, words in rules if words in text), _NONE_DOCKER)
+
+
+def podman(text: str) -> int:
+    """The exit status of `run` and `exec`."""
+    lower = text.lower()
+    if "permission denied" in lower or "operation not permitted" in lower:
+        return 126
+    missing = "executable file not found in", "no such file or directory", "open executable"
+    if any(words in lower for words in missing):
+        return 127
+    if re.search(r"`/proc/[a-z0-9].+/attr.*`", text):
+        return 126
+    late = "not found", "no such file", "executable path is empty"
+    return 127 if any(words in lower for words in late) else _NONE_PODMAN
+
+
+def taken_for_gone(text: str) -> bool:
+    """Whether a kill or delete that failed with this text counts as done."""
+    words = "does not exist", "container not running", "os: process already finished", "invalid process"
+    return any(word in text for word in words) or "no such process" in text.lower()
+
+
+class Case(NamedTuple):
+    """A bundle that cannot be created, and the classes its error must fall into."""
+
+    name: str
+    change: "Callable[[Bundle], object]"
+    docker: int = _NONE_DOCKER
+    podman: int = _NONE_PODMAN
+
+
+def args(*words: str) -> "Callable[[Bundle], object]":
+    return lambda bundle: bundle.process.update(args=list(words))
+
+
+def in_rootfs(name: str, text: str, mode: int) -> "Callable[[Bundle], object]":
+    def change(bundle: Bundle) -> None:
+        path = bundle.rootfs / name
+        path.write_text(text)
+        path.chmod(mode)
+        bundle.process["args"] = [f"/{name}"]
+
+    return change
+
+
+def bind(source: str, destination: str) -> "Callable[[Bundle], object]":
+    return lambda bundle: bundle.config["mounts"].append(mount(destination, "bind", ["rbind"], source))
+
+
+def resources(**values: object) -> "Callable[[Bundle], object]":
+    return lambda bundle: bundle.linux["resources"].update(values)
+
+
+def hook(script: str) -> "Callable[[Bundle], object]":
+    entry = {"path": "/bin/sh", "args": ["sh", "-c", script]}
+    return lambda bundle: bundle.config.update(hooks={"createRuntime": [entry]})
+
+
+CASES = [
+    Case("no such program in PATH", args("nope"), 127, 127),
+    Case("no such path", args("/nope"), 127, 127),
+    Case("no such path below a folder", args("/no/such/program"), 127, 127),
+    Case("a path through a file", args("/bin/busybox/x"), 127),
+    Case("a directory", args("/bin"), 126, 126),
+    Case("a file without x", in_rootfs("plain", "#!/bin/sh\n", 0o644), 126, 126),
+    Case("a missing bind source", bind("/nowhere/at/all", "/data"), 127, 127),
+    Case("a file on a folder", bind("/etc/passwd", "/tmp"), 127),
+    Case("a missing rootfs", lambda bundle: bundle.config["root"].update(path="nowhere"), 127, 127),
+    Case("a limit in words", resources(memory={"limit": "64M"})),
+    Case("a user in words", lambda bundle: bundle.process.update(user={"uid": "nobody", "gid": 0})),
+    Case("a wrong bind option", lambda bundle: bundle.config["mounts"].append(
+        mount("/data", "bind", ["rbind", "readonly"], "/etc"))),
+    Case("a user namespace without maps", lambda bundle: bundle.namespaces("pid", "mount", "user", "uts")),
+    Case("a namespace twice", lambda bundle: bundle.namespaces("pid", "pid", "mount", "uts")),
+    Case("a namespace path of another kind", lambda bundle: bundle.linux["namespaces"].append(
+        {"type": "cgroup", "path": "/proc/self/ns/net"})),
+    Case("no process", lambda bundle: bundle.config.pop("process")),
+    Case("no arguments", args()),
+    Case("a relative cwd", lambda bundle: bundle.process.update(cwd="tmp")),
+    Case("a terminal without socket", lambda bundle: bundle.process.update(terminal=True)),
+    Case("a hook that fails", hook("exit 3")),
+    Case("a sysctl of the host", lambda bundle: bundle.linux.update(sysctl={"kernel.panic": "1"})),
+    Case("an unknown rlimit", lambda bundle: bundle.process.update(rlimits=[{"type": "RLIMIT_X", "hard": 1, "soft": 1}])),
+    Case("a seccomp profile", lambda bundle: bundle.linux.update(seccomp={"defaultAction": "SCMP_ACT_ERRNO"})),
+    Case("a hostname without uts", lambda bundle: bundle.namespaces("pid", "mount")),
+    Case("a mount on the root", lambda bundle: bundle.config["mounts"].append(mount("/", "tmpfs"))),
+    Case("a mount below proc", lambda bundle: bundle.config["mounts"].append(mount("/proc/x", "tmpfs"))),
+    Case("a filesystem nobody has", lambda bundle: bundle.config["mounts"].append(mount("/data", "nofs"))),
+]  # fmt: skip
+
+
+@pytest.fixture
+def shim(caller: "Callable[..., Shim]") -> Shim:
+    return caller(Shim)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_failed_create_falls_into_its_class(shim: Shim, case: Case) -> None:
+    case.change(shim.bundle)
+    shim.bundle.write()
+    with pytest.raises(Failed) as failure:
+        shim.create()
+    text = str(failure.value)
+    assert "internal error" not in text
+    assert (docker(text), podman(text)) == (case.docker, case.podman), text
+    assert not taken_for_gone(text), text
+
+
+def test_no_controller_is_no_missing_file(shim: Shim) -> None:
+    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        pytest.skip("this host's v2 tree has every controller")
+    resources(memory={"limit": 1 << 26})(shim.bundle)
+    shim.bundle.write()
+    with pytest.raises(Failed) as failure:
+        shim.create()
+    assert "memory" in str(failure.value)
+    assert (docker(str(failure.value)), podman(str(failure.value))) == (_NONE_DOCKER, _NONE_PODMAN)
+
+
+def test_no_config(shim: Shim) -> None:
+    (shim.bundle.path / "config.json").unlink()
+    with pytest.raises(Failed) as failure:
+        shim.create()
+    assert "config.json" in str(failure.value)
+
+
+def test_a_missing_interpreter_is_told_by_the_container(shim: Shim) -> None:
+    """The kernel finds it out when the program is released: create succeeds and the reason is on stderr."""
+    from tests.clients.callers import Streams, wait_exit
+
+    in_rootfs("script", "#!/bin/nothing\n", 0o755)(shim.bundle)
+    shim.bundle.write()
+    streams = Streams()
+    pid = shim.create(streams)
+    shim.ask("start", shim.id)
+    assert wait_exit(pid) != 0
+    out, err = streams.read()
+    assert out == ""
+    assert err.startswith("exec /script: no such file or directory")
+    assert err.count("\n") == 1
+    shim.delete()
+
+
+def test_errors_about_a_container_that_is_gone(shim: Shim) -> None:
+    for words in (["start"], ["state"], ["delete"], ["kill", "9"], ["pause"], ["resume"], ["ps", "--format=json"]):
+        ended = shim.call("--root", str(shim.root), words[0], *words[1:2 if words[0] == "ps" else 1], "gone",
+                          *words[1:] if words[0] == "kill" else [])  # fmt: skip
+        assert ended.rc == 1, words
+        assert taken_for_gone(ended.err), ended.err
+        assert (docker(ended.err), podman(ended.err)) == (_NONE_DOCKER, _NONE_PODMAN), ended.err
+
+
+def test_version_is_understood(shim: Shim) -> None:
+    """The text around `version` on its line, which may hold no colon, and the line `commit:`."""
+    ended = shim.call("--version", env={})
+    name = version = commit = ""
+    for line in ended.out.strip().splitlines():
+        if ":" not in line and "version" in line:
+            name, _, version = (part.strip() for part in line.partition("version"))
+        if line.startswith("commit:"):
+            commit = line.removeprefix("commit:").strip()
+    assert (ended.rc, name) == (0, "pyruntime")
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", version)
+    assert commit
+
+
+def test_a_wrapper_script_between_engine_and_runtime(shim: Shim) -> None:
+    """An engine with arguments configured calls a generated script, which hands on what it was given."""
+    wrapper = shim.bundle.path / "wrapper"
+    wrapper.write_text(f'#!/bin/sh\n"{shim.binary}" --debug=false $@\n')
+    wrapper.chmod(0o755)
+    shim.binary = str(wrapper)
+    assert shim.call("features").rc == 0
+    pid = shim.create()
+    shim.ask("start", shim.id)
+    from tests.clients.callers import wait_exit
+
+    assert wait_exit(pid) == 0
+    shim.delete()
