@@ -26,8 +26,14 @@ def cgroup_path(config: Config, request: Request, facts: Facts) -> str:
 def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
     """From nothing to a process that waits for `start`, or that runs (`request.barrier` false)."""
     cgroup = cgroup_path(config, request, facts)
+    proxy: "list[Step]" = []
+    if request.notify_socket:
+        from pyruntime.plan import notify  # few callers are service managers
+
+        config, proxy = notify.proxied(config, request), notify.make(request)
     return [
         record.Reserve("the id", request.root, request.container_id, intent(config, request, facts, cgroup)),
+        *proxy,
         *limits.make(config, facts, cgroup),
         *_sockets(config, request),
         *_barrier(config, request),

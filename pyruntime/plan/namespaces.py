@@ -14,6 +14,7 @@ from pyruntime.steps import namespaces as steps
 from pyruntime.steps.base import Step
 
 _ORDER = ("user", "pid", "network", "ipc", "uts", "cgroup", "time", "mount")
+_AT_CLONE = ("user", "pid")
 
 
 def new_types(config: Config) -> "list[str]":
@@ -44,6 +45,7 @@ def enter(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[
     found += _id_maps(config, facts)
     if "user" in [entry.type for entry in config.linux.namespaces]:
         found.append(steps.BecomeRoot("linux.namespaces"))
+        found += _owned_by_root(config)
     found.append(steps.Isolate("rule: nothing of the caller clings to init"))
     if request.keyring:
         user = config.linux.namespace("user") is not None
@@ -57,12 +59,24 @@ def enter(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[
     return found
 
 
+def _owned_by_root(config: Config) -> "list[Step]":
+    """Namespaces made once ids are mapped: what they hold, /dev/mqueue say, belongs to the container's root then."""
+    kinds = [kind for kind in new_types(config) if kind not in (*_AT_CLONE, "cgroup", "time")]
+    return [steps.Unshare("linux.namespaces", kinds)] if kinds and "user" in new_types(config) else []
+
+
+def _cloned(config: Config) -> "list[str]":
+    """The types that clone3 makes: all of them, or with a user namespace only that and the pid namespace."""
+    new = [kind for kind in new_types(config) if kind not in ("cgroup", "time")]
+    return [kind for kind in new if kind in _AT_CLONE] if "user" in new else new
+
+
 def _because(config: Config, kind: str) -> str:
     return f"linux.namespaces[{[entry.type for entry in config.linux.namespaces].index(kind)}]"
 
 
 def _directly(config: Config, request: Request, in_cgroup: bool, hide: bool) -> "list[Step]":
-    new = [kind for kind in new_types(config) if kind != "cgroup"]
+    new = _cloned(config)
     joined = _joined(config)
     found: "list[Step]" = [
         steps.Clone("linux.namespaces", new, in_cgroup, hide, join_pid="pid" in [kind for kind, _, _ in joined])
@@ -73,7 +87,6 @@ def _directly(config: Config, request: Request, in_cgroup: bool, hide: bool) -> 
 
 
 def _by_stage(config: Config, request: Request, in_cgroup: bool, hide: bool) -> "list[Step]":
-    new = [kind for kind in new_types(config) if kind not in ("cgroup", "time")]
     found: "list[Step]" = [
         steps.Clone("linux.namespaces", [], in_cgroup, hide, stage=True),
         *stdio.leave(request),
@@ -84,7 +97,7 @@ def _by_stage(config: Config, request: Request, in_cgroup: bool, hide: bool) -> 
         offsets = _offsets(config.linux.timeOffsets)
         if offsets:
             found.append(steps.SetTimeOffsets("linux.timeOffsets", offsets))
-    found.append(steps.ForkInit("linux.namespaces", new))
+    found.append(steps.ForkInit("linux.namespaces", _cloned(config)))
     found.append(steps.AdoptInit("linux.namespaces"))
     return found
 

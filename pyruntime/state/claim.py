@@ -2,7 +2,8 @@
 
     ROOT/ID/claim -> BOOT_ID/PID/START/INODE/CGROUP
 
-A symbolic link, for its text is there whole or not at all; nobody follows it. It is made once init is in its cgroup.
+A symbolic link, for its text is there whole or not at all; nobody follows it. It is made with the cgroup, with 0 for
+the process, and again once init is in it.
 So it does what the state file can't: it survives that file's loss, and it proves whose cgroup it is, for the inode
 of a cgroup is not given out twice during a boot (kernfs counts in 64 bits), while its path may be.
 """
@@ -16,16 +17,29 @@ if TYPE_CHECKING:
     from pyruntime.state.store import Container
 
 NAME = "claim"
+_NEW = ".claim"
+NAMES = (NAME, _NEW)
 
 
 def write(container: "Container") -> None:
-    """Note init and its cgroup; a note that is there stays. Raises OSError."""
+    """Note the cgroup, and init when there is one; a note of init stays as it was first. Raises OSError."""
+    if _names_init(container.dir_fd):
+        return
     boot, start = container.own.get("bootId"), container.data.get("init_process_start")
     text = f"{boot}/{container.pid}/{start}/{_inode(container.cgroup)}/{container.cgroup.lstrip('/')}"
     try:
-        os.symlink(text, NAME, dir_fd=container.dir_fd)
-    except FileExistsError:
-        return
+        os.unlink(_NEW, dir_fd=container.dir_fd)
+    except FileNotFoundError:
+        pass
+    os.symlink(text, _NEW, dir_fd=container.dir_fd)
+    os.rename(_NEW, NAME, src_dir_fd=container.dir_fd, dst_dir_fd=container.dir_fd)
+
+
+def _names_init(dir_fd: int) -> bool:
+    try:
+        return os.readlink(NAME, dir_fd=dir_fd).split("/")[1] != "0"
+    except (OSError, IndexError):
+        return False
 
 
 def read(dir_fd: int) -> "tuple[int, str]":

@@ -26,7 +26,7 @@ FORMAT = 1
 _FILE = "state.json"
 _MEMBERS = {"id": str, "ociVersion": str, "cgroup_paths": dict, "config": dict, "init_process_pid": int}
 FIFO = "exec.fifo"
-FILES = frozenset((_FILE, "." + _FILE, FIFO, claim.NAME, "notify"))  # whatever lies in a directory of ours
+FILES = frozenset((_FILE, "." + _FILE, FIFO, *claim.NAMES, "notify"))  # whatever lies in a directory of ours
 _MAX = 64 << 20
 
 

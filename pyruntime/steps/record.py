@@ -10,6 +10,7 @@ from pyruntime.errors import Error, explain_oserror
 from pyruntime.kernel import fdpass, process
 from pyruntime.kernel.procfs import boot_id, start_time
 from pyruntime.report.times import now
+from pyruntime.state import claim
 from pyruntime.state.store import FIFO, Container, reserve
 from pyruntime.steps.base import HOST, Step
 
@@ -46,7 +47,7 @@ class Reserve(Step):
     def run(self, walker: "Walker") -> None:
         container = reserve(self.root, self.container_id)
         walker.objects["container"] = container
-        own = {**container.own, **self.intent["pyruntime"], "stage": "creating"}
+        own = {**container.own, **self.intent["pyruntime"], "stage": "creating", "bootId": boot_id()}
         container.data.update({**self.intent, "pyruntime": own})
         container.save()
 
@@ -87,6 +88,7 @@ class MakeCgroup(Step):
         directory = self.mount + self.path
         walker.fds["cgroup"] = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         walker.texts["cgroup"] = directory
+        claim.write(container_of(walker))
         walker.objects["oom_check"] = lambda: oom_kills(directory) > 0
 
     def undo(self, walker: "Walker") -> None:
@@ -233,7 +235,6 @@ class Save(Step):
         container.data["init_process_start"] = start_time(pid)
         container.data["created"] = now()
         container.data["namespace_paths"] = {f"NEW{kind.upper()}": f"/proc/{pid}/ns/{kind}" for kind in self.namespaces}
-        container.own["bootId"] = boot_id()
         container.own["stage"] = self.stage
         container.save()
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pyruntime.steps.base import Step
-from pyruntime.steps.namespaces import Clone, Join, WriteIdMap
+from pyruntime.steps.namespaces import Clone, ForkInit, Join, Unshare, WriteIdMap
 from tests.plan.made import document, facts, names, namespaces, plan, request
 
 ONE = [{"containerID": 0, "hostID": 1000, "size": 1}]
@@ -19,7 +19,7 @@ def entered(*kinds: str, maps: "list[dict[str, int]] | None" = None, euid: int =
     return plan(document(linux=found), facts(euid=euid, rootless=euid != 0))
 
 
-def of(steps: "list[Step]", kind: "type[Any]") -> "list[Any]":
+def of(steps: "list[Step]", kind: "type[Any] | tuple[type[Any], ...]") -> "list[Any]":
     return [step for step in steps if isinstance(step, kind)]
 
 
@@ -45,10 +45,19 @@ def test_when_a_stage_process_is_needed(kinds: "list[str]", maps: Any, staged: b
     assert clone.stage is staged
     assert ("ForkInit" in names(steps)) is staged
     assert ("AdoptInit" in names(steps)) is staged
-    if staged:
-        assert clone.new == []
-    else:
-        assert set(clone.new) == {kind for kind in kinds if "=" not in kind} - {"cgroup"}
+    new = {kind for kind in kinds if "=" not in kind}
+    assert set(clone.new) <= new
+    assert not (staged and clone.new)
+    made = [kind for step in of(steps, (Clone, ForkInit)) for kind in step.new]
+    made += [kind for step in of(steps, Unshare) for kind in step.kinds]
+    assert sorted(made) == sorted(new), "each new namespace is made once"
+
+
+def test_what_a_new_user_namespace_owns_is_made_when_ids_are_mapped() -> None:
+    steps = entered("user", *DIRECT, maps=MANY)
+    order = names(steps)
+    assert set(of(steps, Clone)[0].new) == {"user", "pid"}
+    assert order.index("WriteIdMap") < order.index("BecomeRoot") < order.index("Unshare")
 
 
 def test_the_user_namespace_is_joined_first_and_the_mount_namespace_last() -> None:

@@ -10,9 +10,10 @@ from tests.plan.made import EVERY, document, facts, names, namespaces, plan, req
 STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("the record", {"Reserve"}),
     ("the cgroup", {"MakeCgroup", "FilterDevices"}),
-    ("what comes before the fork", {"ConnectSocket", "MakeBarrier", "LoadModule", "PrepareMount", "OpenNamespace"}),
-    ("namespaces", {"Clone", "Join", "Unshare", "SetTimeOffsets", "ForkInit", "AdoptInit", "WriteIdMap", "BecomeRoot",
-                    "Isolate", "JoinKeyring", "LoopbackUp", "OpenProcfs"}),
+    ("what comes before the fork", {"MakePipes", "ConnectSocket", "MakeBarrier", "LoadModule", "PrepareMount",
+                                    "OpenNamespace"}),
+    ("namespaces", {"Clone", "LeavePipes", "Join", "Unshare", "SetTimeOffsets", "ForkInit", "AdoptInit", "WriteIdMap",
+                    "BecomeRoot", "Isolate", "JoinKeyring", "LoopbackUp", "OpenProcfs"}),
     ("mounts", {"SetRootPropagation", "BindRoot", "BindMount", "MountFilesystem", "CopyUp", "MountCgroup"}),
     ("devices", {"MakeDevices", "LinkDevices"}),
     ("limits of the cgroup", {"ApplyLimits", "DelegateCgroup"}),
@@ -20,7 +21,7 @@ STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("masks", {"ReadonlyPaths", "MaskPaths"}),
     ("limits of the process", {"SetRlimits", "SetOomScore", "SetScheduler", "SetIoPriority", "SetPersonality"}),
     ("the root", {"ChangeRoot", "SetFinalPropagation"}),
-    ("the console", {"ReopenNull", "OpenConsole", "SendConsole"}),
+    ("the console", {"TakePipes", "ReopenNull", "OpenConsole", "SendConsole"}),
     ("names", {"SetHostname", "SetDomainname"}),
     ("sysctls", {"SetSysctls"}),
     ("seals", {"RemountReadonly"}),
@@ -83,6 +84,7 @@ MAPS = [{"containerID": 0, "hostID": 100000, "size": 65536}]
 VARIANTS: "dict[str, tuple[dict[str, Any], dict[str, Any]]]" = {
     "created": (FULL, {"pidfd_socket": "/run/p", "pid_file": "/run/pid"}),
     "run": (FULL, {"barrier": False}),
+    "foreground": (FULL, {"barrier": False, "terminals": (0, 1, 2)}),
     "terminal": ({**FULL, "process": {**FULL["process"], "terminal": True}}, {"console_socket": "/run/c"}),
     "user namespace": (
         with_linux(namespaces=namespaces("user", *EVERY), uidMappings=MAPS, gidMappings=MAPS),

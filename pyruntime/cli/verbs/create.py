@@ -52,6 +52,7 @@ def prepare(context: Context) -> "tuple[Config, Request]":
     request.keyring = not options.flag("no-new-keyring")
     request.listen_fds = listen_fds()
     request.preserve_fds = options.number("preserve-fds") or 0
+    request.notify_socket = os.environ.get(b"NOTIFY_SOCKET", b"").decode("utf-8", "surrogateescape")
     request.cgroups = context.cgroup_manager != "disabled"
     config_file = _absolute(options.text("config")) or f"{request.bundle}/config.json"
     _enter_bundle(request.bundle)

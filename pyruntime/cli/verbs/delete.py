@@ -34,10 +34,15 @@ def delete(context: Context, container: Container, force: bool) -> None:
     status = life.status(container)
     if status not in ("stopped", "created") and not force:
         raise StateError(
-            f"cannot delete container {container.id} that is not stopped: {status}; stop it first, or use delete --force"
+            f"cannot delete container {container.id} that is not stopped: {status}; stop it first, or give --force"
         )
-    half_made = container.own.get("stage") == "creating"
-    destroy(container, kill_all=force or half_made or not container.own.get("privatePid"))
+    if container.own.get("stage") == "creating":
+        from pyruntime.cli import remains
+
+        remains.destroy(container)
+        container.remove()
+    else:
+        destroy(container, kill_all=force or not container.own.get("privatePid"))
     if "poststop" in container.own:
         from pyruntime.cli.hooks import poststop
 
@@ -45,7 +50,7 @@ def delete(context: Context, container: Container, force: bool) -> None:
 
 
 def destroy(container: Container, kill_all: bool) -> None:
-    """Kill what still runs, then remove cgroup and state; works from any prefix of a create. Raises Error."""
+    """Kill what still runs, then remove cgroup and state. Raises Error."""
     pidfd = life.open_init(container)
     if pidfd is not None:
         life.signal(pidfd, _signal.SIGKILL)

@@ -21,12 +21,28 @@ def run(context: Context) -> int:
     status = life.status(container)
     if status != "created":
         raise StateError(f"{_REFUSALS[status]}: {container.id}")
+    notify_fd = notify_socket(container)
+    pidfd = life.open_init(container)
     release(container)
     if "poststart" in container.own:
         from pyruntime.cli.hooks import poststart
 
         poststart(container)
+    if notify_fd is not None and pidfd is not None:
+        from pyruntime.cli.notify import wait_ready
+
+        container.unlock()  # the wait may be long, and others want to look or to kill
+        wait_ready(context, notify_fd, container.pid, pidfd)
     return 0
+
+
+def notify_socket(container: Container) -> "int | None":
+    """The socket that a container of a service manager reports to, when both `create` and we were called by one."""
+    if b"NOTIFY_SOCKET" not in os.environ:
+        return None
+    from pyruntime.cli.notify import listen
+
+    return listen(container)
 
 
 def release(container: Container) -> None:

@@ -1,4 +1,4 @@
-"""Why the steps about /dev and the console."""
+"""On the steps about /dev and the console."""
 
 from pyruntime.look.why.entry import Why
 

@@ -1,4 +1,4 @@
-"""Why the steps about who the process is."""
+"""On the steps about who the process is."""
 
 from pyruntime.look.why.entry import Why
 

@@ -1,4 +1,4 @@
-"""Why the steps about what a process may use."""
+"""On the steps about what a process may use."""
 
 from pyruntime.look.why.entry import Why
 

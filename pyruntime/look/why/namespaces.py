@@ -1,4 +1,4 @@
-"""Why the steps about processes and namespaces."""
+"""On the steps about processes and namespaces."""
 
 from pyruntime.look.why.entry import Why
 
@@ -45,7 +45,8 @@ TABLE = {
     ),
     "Unshare": Why(
         "Like the namespaces of clone3, but for the process that is running already. The cgroup namespace is made this "
-        "way once init is in its cgroup, so that this cgroup becomes the top of what it sees.",
+        "way once init is in its cgroup, so that this cgroup becomes the top of what it sees; and with a user "
+        "namespace all but the pid namespace are made once init is root there, so that what they hold is root's.",
         "unshare",
         (("EPERM", "needs CAP_SYS_ADMIN"), ("ENOSPC", "a limit in /proc/sys/user is reached")),
         "cat /proc/PID/cgroup inside shows 0::/",

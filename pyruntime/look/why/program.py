@@ -1,4 +1,4 @@
-"""Why the last steps, and hooks."""
+"""On the last steps, and hooks."""
 
 from pyruntime.look.why.entry import Why
 

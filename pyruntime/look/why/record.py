@@ -1,4 +1,4 @@
-"""Why the steps of the command itself: record, cgroup, barrier, sockets."""
+"""On the steps of the command itself: record, cgroup, barrier, sockets."""
 
 from pyruntime.look.why.entry import Why
 

@@ -1,4 +1,4 @@
-"""Why the steps about the file tree."""
+"""On the steps about the file tree."""
 
 from pyruntime.look.why.entry import Why
 

@@ -1,4 +1,4 @@
-"""Why the steps about stdin, stdout and stderr."""
+"""On the steps about stdin, stdout and stderr."""
 
 from pyruntime.look.why.entry import Why
 
