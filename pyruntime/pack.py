@@ -49,7 +49,7 @@ def path_of(verb: str) -> str:
 
 
 def _read(path: str) -> "list[Packed]":
-    """The content of a pack; nothing, if it is missing, cut short, of another Python or in other hands than our code."""
+    """The content of a pack; nothing if it is missing, cut short, of another Python or in other hands than our code."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -135,6 +135,11 @@ def reset_signals() -> None:
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
+def exit_status(status: int) -> int:
+    """A wait status as a shell shows it: the exit code, or 128 plus the signal."""
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
 def pidfd_open(pid: int) -> int:
     """A descriptor of the process, close-on-exec; Linux 5.3. Raises OSError (ESRCH: no such process)."""
     return syscall("pidfd_open", pid, 0)

@@ -9,7 +9,7 @@ import posix as os
 import select
 import time
 
-from pyruntime.kernel.process import reset_signals
+from pyruntime.kernel.process import exit_status, reset_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,11 +40,6 @@ def run_program(name: str, argv: "list[str]") -> "tuple[int, str]":
             text = (result.stdout + result.stderr).decode("utf-8", "replace").strip()
             return exit_status(result.status), " ".join(text.split())
     return 127, f"no {name} on this host"
-
-
-def exit_status(status: int) -> int:
-    """A wait status as a shell shows it: the exit code, or 128 plus the signal."""
-    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
 def run(

@@ -3,7 +3,10 @@
 from pyruntime.config.spec import Config
 from pyruntime.plan.request import Request
 from pyruntime.steps.base import HOST, INIT, Step
-from pyruntime.steps.hooks import RunHook
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.config.hooks import Hook
 
 
 def state(config: Config, request: Request, status: str) -> "dict[str, object]":
@@ -23,14 +26,14 @@ def runtime(config: Config, request: Request) -> "list[Step]":
     found: "list[Step]" = []
     for kind, hooks in (("prestart", config.hooks.prestart), ("createRuntime", config.hooks.createRuntime)):
         for index, hook in enumerate(hooks):
-            found.append(RunHook(f"hooks.{kind}[{index}]", HOST, hook, state(config, request, "creating")))
+            found.append(_step(kind, index, HOST, hook, state(config, request, "creating")))
     return found
 
 
 def container(config: Config, request: Request, rootfs: str) -> "list[Step]":
     """createContainer: in the container's namespaces while the host's paths are still there."""
     return [
-        RunHook(f"hooks.createContainer[{index}]", INIT, hook, state(config, request, "creating"), cwd=rootfs)
+        _step("createContainer", index, INIT, hook, state(config, request, "creating"), cwd=rootfs)
         for index, hook in enumerate(config.hooks.createContainer)
     ]
 
@@ -38,7 +41,7 @@ def container(config: Config, request: Request, rootfs: str) -> "list[Step]":
 def start(config: Config, request: Request) -> "list[Step]":
     """startContainer: inside, right before execve."""
     return [
-        RunHook(f"hooks.startContainer[{index}]", INIT, hook, state(config, request, "created"), inherit_env=True)
+        _step("startContainer", index, INIT, hook, state(config, request, "created"), inherit_env=True)
         for index, hook in enumerate(config.hooks.startContainer)
     ]
 
@@ -46,6 +49,20 @@ def start(config: Config, request: Request) -> "list[Step]":
 def poststart(config: Config, request: Request) -> "list[Step]":
     """poststart: in the command's namespaces, once the program was released."""
     return [
-        RunHook(f"hooks.poststart[{index}]", HOST, hook, state(config, request, "running"))
+        _step("poststart", index, HOST, hook, state(config, request, "running"))
         for index, hook in enumerate(config.hooks.poststart)
     ]
+
+
+def _step(
+    kind: str,
+    index: int,
+    lane: str,
+    hook: "Hook",
+    state: "dict[str, object]",
+    cwd: str = "",
+    inherit_env: bool = False,
+) -> Step:
+    from pyruntime.steps.hooks import RunHook  # while planning, and only for who has hooks: it brings kernel.spawn
+
+    return RunHook(f"hooks.{kind}[{index}]", lane, hook, state, cwd, inherit_env)

@@ -19,12 +19,10 @@ def settings(process: Process, facts: Facts, path: str, user_namespace: bool) ->
         found.append(limits.SetScheduler(f"{path}.scheduler", process.scheduler))
     if process.ioPriority is not None:
         found.append(limits.SetIoPriority(f"{path}.ioPriority", process.ioPriority))
-    if process.rlimits:
-        found.append(limits.SetRlimits(f"{path}.rlimits", process.rlimits, by_host=user_namespace))
     return found
 
 
-def become(process: Process, path: str, make_cwd: bool, lenient_groups: bool) -> "list[Step]":
+def become(process: Process, facts: Facts, path: str, make_cwd: bool, user_namespace: bool) -> "list[Step]":
     """From root to the process's user: the order is the rule, each step needs rights that the next takes away."""
     user = process.user
     umask = 0o022 if user.umask is None else user.umask
@@ -36,11 +34,14 @@ def become(process: Process, path: str, make_cwd: bool, lenient_groups: bool) ->
         steps.EnterCwd(f"{path}.cwd", process.cwd, make_cwd),
         limits.SetUmask(f"{path}.user.umask", umask),
     ]
+    if process.rlimits:  # as late as they can be raised: a small RLIMIT_NOFILE or RLIMIT_AS would stop our own steps
+        found.append(limits.SetRlimits(f"{path}.rlimits", process.rlimits, by_host=user_namespace))
     if process.noNewPrivileges:
         found.append(steps.SetNoNewPrivs(f"{path}.noNewPrivileges"))
     sets = process.capabilities or Capabilities()  # absent means none, as nothing was granted
     found.append(steps.DropBounding(f"{path}.capabilities.bounding", known(sets.bounding)))
-    found.append(steps.SetUser(f"{path}.user", user.uid, user.gid, user.additionalGids, lenient_groups))
+    lenient = user_namespace or facts.rootless
+    found.append(steps.SetUser(f"{path}.user", user.uid, user.gid, user.additionalGids, lenient))
     found.append(
         steps.SetCapabilities(
             f"{path}.capabilities",

@@ -34,7 +34,7 @@ def join(
         *_pidfd(request),
         *identity.settings(process, facts, "process", user),
         *_console(process, request),
-        *identity.become(process, "process", make_cwd=False, lenient_groups=user or facts.rootless),
+        *identity.become(process, facts, "process", make_cwd=False, user_namespace=user),
         program.FindProgram("process.args[0]", process.args[0]),
         program.PassDescriptors("rule: no descriptor of ours enters the container", request.extra_fds),
         *([record.WritePidFile("--pid-file", request.pid_file)] if request.pid_file else []),

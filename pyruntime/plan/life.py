@@ -2,7 +2,6 @@
 
 from pyruntime.cgroup.tree import container_path
 from pyruntime.config.spec import Config
-from pyruntime.engine.engines import load
 from pyruntime.errors import ConfigError
 from pyruntime.host.facts import Facts
 from pyruntime.plan import devices, hooks, identity, limits, namespaces, rootfs, stdio
@@ -123,6 +122,8 @@ def _module(config: Config, facts: Facts) -> "list[Step]":
     selection = facts.module
     if selection is None:
         return []
+    from pyruntime.engine.engines import load  # while planning, and only for a module
+
     process = config.process
     space = next((r.soft for r in process.rlimits if r.type == "RLIMIT_AS"), None) if process else None
     return [
@@ -177,7 +178,7 @@ def _become(config: Config, request: Request, facts: Facts) -> "list[Step]":
     if request.listen_fds:
         process = process.replace(env=[*process.env, f"LISTEN_FDS={request.listen_fds}", "LISTEN_PID=1"])
     user = config.linux.namespace("user") is not None
-    return identity.become(process, "process", make_cwd=True, lenient_groups=user or facts.rootless)
+    return identity.become(process, facts, "process", make_cwd=True, user_namespace=user)
 
 
 def _finish(config: Config, request: Request, facts: Facts) -> "list[Step]":

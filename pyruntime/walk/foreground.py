@@ -5,7 +5,7 @@ import posix as os
 import select
 
 from pyruntime.kernel import tty
-from pyruntime.kernel.spawn import exit_status
+from pyruntime.kernel.process import exit_status
 from pyruntime.walk.walker import Walker
 
 _NOT_FORWARDED = (_signal.SIGCHLD, _signal.SIGURG, _signal.SIGWINCH)

@@ -120,7 +120,10 @@ def open_rootfs(rootfs: str) -> int:
 
 def plan(config: Config, request: Request, facts: host.Facts) -> "tuple[list[Step], list[str]]":
     """The steps, and what the user is to be warned of; `explain` shows what this returns. Raises ConfigError."""
-    return life.create(config, request, facts), identity.warnings(config.process) if config.process else []
+    warnings = identity.warnings(config.process) if config.process else []
+    if config.linux.personality is not None and config.linux.personality.flags:
+        warnings.append("linux.personality.flags: no flag is known to the spec or the kernel; they have no effect")
+    return life.create(config, request, facts), warnings
 
 
 def start(context: Context, config: Config, request: Request) -> Walker:
