@@ -1,7 +1,9 @@
 """Compare container runtimes: what each operation costs, in rounds where every candidate takes part, in shuffled order.
 
 Trust CPU and the minimum of the wall time: a loaded machine stretches wall medians, and short commands the most.
-The ratio is the first candidate's median CPU divided by the other's, of the same rounds.
+The ratio is the first candidate's median CPU divided by the other's, of the same rounds. Whoever can't run what
+`runc spec` writes meets the first candidate again in a second part, where the bundles have no linux.resources.
+`python3` is the bare interpreter, started and left at once as we do it: nothing written in Python is below it.
 """
 
 import argparse
@@ -12,35 +14,43 @@ import shutil
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from bundle import Bundles
 from candidate import OPERATIONS, Candidate
-from measure import Cost, Failed, adopt_orphans
+from measure import Cost, Failed, adopt_orphans, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OURS = os.path.join(os.path.dirname(HERE), "bin", "pyruntime")
+BARE = ("/usr/bin/python3", "-IBSXutf8", "-c", "import posix; posix._exit(0)")
 
 Results = dict[str, dict[str, list[Cost]]]
 Memory = dict[str, list[dict[str, int]]]
+Summary = dict[str, dict[str, dict[str, float]]]
+Match = tuple[str, list[Candidate], Bundles, list[str]]
 
 
 def main() -> int:
-    """Measure and print; 1 when a candidate failed in the middle, 2 when fewer than one can run."""
+    """Measure and print; 2 when none can run here."""
     options = arguments()
     adopt_orphans()
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        everybody = [Candidate(name, path, folder) for name, path in runtimes(options.runtime)]
-        bundles = Bundles(folder)
-        candidates, notes = admit(everybody, bundles)
-        if not candidates:
-            print(*notes, sep="\n", file=sys.stderr)
-            return 2
-        results, waiting = rounds(candidates, bundles, options.rounds)
-    summary = summarise(results, waiting)
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        tempfile.TemporaryDirectory(prefix="bench-", dir="/run") as state,  # a tmpfs, as where state is by default
+    ):
+        everybody = [Candidate(name, path, state) for name, path in runtimes(options.runtime)]
+        parts = [
+            (title, notes, measured(candidates, bundles, options.rounds))
+            for title, candidates, bundles, notes in matches(everybody, Bundles(folder))
+        ]
+    if not parts:
+        return 2
     if options.json:
-        print(json.dumps({"rounds": options.rounds, "notes": notes, "results": summary}, indent=1))
+        told = [{"title": title, "notes": notes, "results": results} for title, notes, results in parts]
+        print(json.dumps({"rounds": options.rounds, "parts": told}, indent=1))
     else:
-        print(*notes, *table(summary), sep="\n")
+        for title, notes, results in parts:
+            print(title, *notes, *table(results), "", sep="\n")
     return 0
 
 
@@ -66,22 +76,33 @@ def runtimes(named: "list[str] | None") -> "list[tuple[str, str]]":
     return [("pyruntime", OURS)] + [(name, path) for name, path in peers if path]
 
 
-def admit(everybody: "list[Candidate]", bundles: Bundles) -> "tuple[list[Candidate], list[str]]":
-    """Those that can run here. Someone who cannot gets a second chance without resources, which is then for all."""
-    failures = {candidate.name: candidate.probe(bundles) for candidate in everybody}
-    notes = [f"note: {name}: {why}" for name, why in failures.items() if why]
-    if notes:
+def matches(everybody: "list[Candidate]", bundles: Bundles) -> "Iterator[Match]":
+    """Who is measured with whom: those who can run the default bundle, then the others beside the first one."""
+    failures = {candidate: candidate.probe(bundles) for candidate in everybody}
+    able = [candidate for candidate in everybody if not failures[candidate]]
+    if able:
+        yield "default bundle", able, bundles, []
+    others = [candidate for candidate in everybody if failures[candidate]]
+    notes = [f"note: {other.name} can't run the default bundle: {failures[other]}" for other in others]
+    if others:
         bundles.drop_resources()
-        notes.append("note: so everybody runs without linux.resources, that is without rules for devices")
-        failures = {candidate.name: candidate.probe(bundles) for candidate in everybody}
-        notes += [f"note: left out: {name}: {why}" for name, why in failures.items() if why]
-    return [candidate for candidate in everybody if not failures[candidate.name]], notes
+        second = [candidate for candidate in dict.fromkeys([*able[:1], *others]) if not candidate.probe(bundles)]
+        if second:
+            yield "without linux.resources, and with it the rules for devices", second, bundles, notes
+        else:
+            print(*notes, sep="\n", file=sys.stderr)
 
 
-def rounds(candidates: "list[Candidate]", bundles: Bundles, number: int) -> "tuple[Results, Memory]":
+def measured(candidates: "list[Candidate]", bundles: Bundles, number: int) -> Summary:
+    """The figures of one part."""
+    return summarise(*rounds(candidates, bundles, number))
+
+
+def rounds(candidates: "list[Candidate]", bundles: Bundles, number: int) -> "tuple[Results, Memory, list[Cost]]":
     """Measure `number` paired rounds after one that warms the caches and is not counted."""
     results: Results = {candidate.name: {name: [] for name in OPERATIONS} for candidate in candidates}
     waiting: Memory = {candidate.name: [] for candidate in candidates}
+    bare: "list[Cost]" = []
     for turn in range(number + 1):
         for candidate in random.sample(candidates, len(candidates)):
             costs, memory = candidate.round(bundles)
@@ -89,14 +110,15 @@ def rounds(candidates: "list[Candidate]", bundles: Bundles, number: int) -> "tup
                 waiting[candidate.name].append(memory)
                 for operation, cost in costs.items():
                     results[candidate.name][operation].append(cost)
-    return results, waiting
+        bare.append(run(*BARE))
+    return results, waiting, bare[1:]
 
 
-def summarise(results: Results, waiting: Memory) -> "dict[str, dict[str, dict[str, float]]]":
+def summarise(results: Results, waiting: Memory, bare: "list[Cost]") -> Summary:
     """Per operation and candidate: median and minimum of CPU and wall in ms; for `waiting init` kB of memory."""
-    summary = {
-        operation: {name: figures(costs[operation]) for name, costs in results.items()} for operation in OPERATIONS
-    }
+    summary: Summary = {"bare interpreter": {"python3": figures(bare)}}
+    for operation in OPERATIONS:
+        summary[operation] = {name: figures(costs[operation]) for name, costs in results.items()}
     summary["waiting init"] = {
         name: {field.lower(): statistics.median(sample[field] for sample in samples) for field in ("Rss", "Pss")}
         for name, samples in waiting.items()
@@ -115,10 +137,10 @@ def figures(costs: "list[Cost]") -> "dict[str, float]":
     }
 
 
-def table(summary: "dict[str, dict[str, dict[str, float]]]") -> "list[str]":
+def table(summary: Summary) -> "list[str]":
     """The figures for people: one line per operation and candidate."""
     lines = [f"{'':20} {'':12} {'CPU ms':>8} {'min':>7} {'wall ms':>8} {'min':>7} {'CPU ratio':>10}"]
-    for operation in OPERATIONS:
+    for operation in ("bare interpreter", *OPERATIONS):
         first = next(iter(summary[operation].values()))
         for name, row in summary[operation].items():
             ratio = f"{first['cpu'] / row['cpu']:10.2f}" if row is not first else ""

@@ -16,7 +16,7 @@ import posix as os
 
 
 class Error(Exception):
-    """A refusal or failure whose text may be shown as it is. `code` is the exit status, None for the verb's usual one."""
+    """A refusal or failure whose text may be shown as it is. `code` is the exit status, None for the verb's own."""
 
     def __init__(self, text: str, code: int | None = None) -> None:
         super().__init__(text)

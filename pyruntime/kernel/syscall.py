@@ -94,7 +94,7 @@ def syscall(name: str, *arguments: "Any", subject: "str | bytes | None" = None) 
 
 
 def buffer(content: "bytes | int") -> "Any":
-    """A writable C buffer with this content, or of that many zero bytes; `bytes(b)` reads it, `address(b)` tells where."""
+    """A writable C buffer with this content, or of that many zero bytes; `bytes(b)` reads it."""
     if isinstance(content, int):
         return (_Char * content)()
     return (_Char * len(content)).from_buffer_copy(content)

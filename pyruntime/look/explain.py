@@ -21,7 +21,7 @@ from pyruntime.plan import life
 from pyruntime.plan.request import Request
 from pyruntime.plan.rootfs import root_path
 from pyruntime.steps.base import Step
-from pyruntime.steps.rootfs import BindMount
+from pyruntime.steps.mounts import BindMount
 
 CONTROLLERS = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc")
 _REFUSED = "create would be refused here: "

@@ -5,7 +5,7 @@ config.md, "Mounts", and mount(8). Tables first: `features` prints their names.
 
 from pyruntime.errors import ConfigError
 from pyruntime.kernel import mounts as m
-from pyruntime.steps.rootfs import Attributes
+from pyruntime.steps.mounts import Attributes
 
 # word -> (attributes to set, attributes to clear)
 FLAGS = {

@@ -8,6 +8,8 @@ from pyruntime.kernel import mounts as m
 from pyruntime.pathtext import absolute, clean
 from pyruntime.plan import mountoptions
 from pyruntime.plan.request import Request
+from pyruntime.steps import masks as covers
+from pyruntime.steps import mounts
 from pyruntime.steps import rootfs as steps
 from pyruntime.steps.base import Step
 
@@ -30,7 +32,7 @@ def prepare(config: Config, request: Request, facts: Facts) -> "list[Step]":
         if _is_bind(mount, options):
             source = absolute(mount.source, request.bundle)
             kind, _ = _propagation(config)
-            found.append(steps.PrepareMount(because, source, options.bind != "bind", f"mount:{index}", kind))
+            found.append(mounts.PrepareMount(because, source, options.bind != "bind", f"mount:{index}", kind))
     return found
 
 
@@ -77,7 +79,7 @@ def _mount(config: Config, request: Request, facts: Facts, index: int, mount: Mo
         return _bind(config, request, facts, index, mount, options, destination, words)
     if mount.type == "cgroup":
         host_tree = facts.cgroup_tree.mount if not _has(config, "cgroup") else ""
-        return steps.MountCgroup(because, destination, options.attributes, words, host_tree)
+        return mounts.MountCgroup(because, destination, options.attributes, words, host_tree)
     return _filesystem(because, mount, options, destination, words)
 
 
@@ -89,7 +91,7 @@ def _filesystem(because: str, mount: Mount, options: mountoptions.Options, desti
         options.attributes.set &= ~m.RDONLY
     elif options.attributes.set & m.RDONLY:
         data.append(("ro", None))
-    kind = steps.CopyUp if options.copy_up else steps.MountFilesystem
+    kind = mounts.CopyUp if options.copy_up else mounts.MountFilesystem
     return kind(because, mount.type, mount.source or mount.type, destination, data, options.attributes, words)
 
 
@@ -119,7 +121,7 @@ def _bind(
         raise ConfigError(f"{because}.source", "a bind mount needs a source")
     slot = f"mount:{index}" if _new(config, "user") and facts.euid == 0 else ""
     source = absolute(mount.source, request.bundle)
-    return steps.BindMount(
+    return mounts.BindMount(
         because, source, destination, options.bind != "bind", options.attributes, options.flagged, words, slot
     )
 
@@ -129,7 +131,7 @@ def _is_bind(mount: Mount, options: mountoptions.Options) -> bool:
 
 
 def _check_proc(because: str, destination: str) -> None:
-    if destination.startswith("/proc/") and destination not in steps.IN_PROC:
+    if destination.startswith("/proc/") and destination not in mounts.IN_PROC:
         raise ConfigError(f"{because}.destination", f'"{destination}" cannot be mounted because it is inside /proc')
 
 
@@ -137,9 +139,9 @@ def masks(config: Config) -> "list[Step]":
     """Masked and read-only paths, before the root changes: the host's /dev/null is at hand there."""
     found: "list[Step]" = []
     if config.linux.readonlyPaths:
-        found.append(steps.ReadonlyPaths("linux.readonlyPaths", config.linux.readonlyPaths))
+        found.append(covers.ReadonlyPaths("linux.readonlyPaths", config.linux.readonlyPaths))
     if config.linux.maskedPaths:
-        found.append(steps.MaskPaths("linux.maskedPaths", config.linux.maskedPaths))
+        found.append(covers.MaskPaths("linux.maskedPaths", config.linux.maskedPaths))
     return found
 
 
@@ -165,9 +167,9 @@ def seal(config: Config) -> "list[Step]":
         destination = clean(mount.destination)
         late = not _is_bind(mount, options) and mount.type != "cgroup" and _read_only_late(mount, destination)
         if late and options.attributes.set & m.RDONLY:
-            found.append(steps.RemountReadonly(f"mounts[{index}].options", destination))
+            found.append(covers.RemountReadonly(f"mounts[{index}].options", destination))
     if config.root is not None and config.root.readonly:
-        found.append(steps.RemountReadonly("root.readonly", "/"))
+        found.append(covers.RemountReadonly("root.readonly", "/"))
     return found
 
 

@@ -8,6 +8,10 @@ from pyruntime.kernel import tty
 from pyruntime.kernel.process import exit_status
 from pyruntime.walk.walker import Walker
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _NOT_FORWARDED = (_signal.SIGCHLD, _signal.SIGURG, _signal.SIGWINCH)
 _UNCATCHABLE = (_signal.SIGKILL, _signal.SIGSTOP, 32, 33)
 _FAULTS = (_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGABRT, _signal.SIGPIPE)
@@ -67,6 +71,7 @@ class Foreground:
         self.master = walker.fds.get("master")
         self.copies: "list[_Copy]" = []
         self.saved: "bytes | None" = None
+        self.watched: "dict[int, Callable[[], object]]" = {}
         self.wake, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         for number in range(1, _signal.NSIG):
@@ -111,12 +116,17 @@ class Foreground:
         poller.register(self.wake, select.POLLIN)
         if self.status is None:
             poller.register(self.pidfd, select.POLLIN)
+        for fd in self.watched:
+            poller.register(fd, select.POLLIN)
         for copy in self.copies:
             self._register(poller, copy)
         happened = poller.poll(timeout)
         ready = dict(happened)
         if self.wake in ready:
             self._signals()
+        for fd, act in self.watched.items():
+            if fd in ready:
+                act()
         if self.pidfd in ready:
             self._reap()
         for copy in self.copies:
@@ -166,6 +176,11 @@ def _noted(number: int, frame: object) -> None:
     """Nothing to do here: the number is in the wake-up pipe."""
 
 
-def attend(walker: Walker) -> int:
-    """Stay with the process a walk has started until it ends; returns its exit status, 128 plus a signal's number."""
-    return Foreground(walker).attend()
+def attend(walker: Walker, watched: "dict[int, Callable[[], object]] | None" = None) -> int:
+    """Stay with the process a walk has started until it ends; returns its exit status, 128 plus a signal's number.
+
+    `watched`: descriptors with what is to be done whenever one can be read.
+    """
+    foreground = Foreground(walker)
+    foreground.watched = watched or {}
+    return foreground.attend()

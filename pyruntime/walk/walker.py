@@ -139,7 +139,8 @@ class Walker:
         if isinstance(error, Failed):
             raise StepError(self._named(error.text, error.index)) from None
         if isinstance(error, (Error, OSError)):
-            raise StepError(self._named(_detail(error, self.steps[self.index]), self.index)) from None
+            code = error.code if isinstance(error, Error) else None
+            raise StepError(self._named(_detail(error, self.steps[self.index]), self.index), code) from None
         raise error
 
     def _why_gone(self, error: PeerGone) -> Error:

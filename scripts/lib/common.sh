@@ -61,7 +61,10 @@ environment() {
 }
 
 # The launcher never writes bytecode, so a checkout is compiled here, by the Python that will run it.
-compile_package() { "$python" -m compileall -q pyruntime; }
+compile_package() {
+    "$python" -m compileall -q pyruntime
+    "$python" -IS pyruntime/pack.py
+}
 
 # scripts_of_shell: every shell script of the tree, one a line.
 scripts_of_shell() {

@@ -6,6 +6,7 @@ import pytest
 
 from pyruntime.errors import ConfigError
 from pyruntime.kernel import mounts as m
+from pyruntime.steps import masks, mounts
 from pyruntime.steps import rootfs as steps
 from pyruntime.steps.base import Step
 from tests.plan.made import document, facts, names, namespaces, plan, request
@@ -28,27 +29,27 @@ def test_mounts_keep_the_order_of_the_config() -> None:
         {"destination": "/a", "source": "/srv", "options": ["bind"]},
         {"destination": "/a/b", "type": "tmpfs"},
     )
-    places = [step.destination for step in found if isinstance(step, steps.MountStep)]
+    places = [step.destination for step in found if isinstance(step, mounts.MountStep)]
     assert places == ["/proc", "/a", "/a/b"]
 
 
 @pytest.mark.parametrize(("word", "recursive"), [("bind", False), ("rbind", True)])
 def test_a_bind_source_is_relative_to_the_bundle(word: str, recursive: bool) -> None:
-    step = the(mounted({"destination": "x", "source": "data", "options": [word]}), steps.BindMount)
+    step = the(mounted({"destination": "x", "source": "data", "options": [word]}), mounts.BindMount)
     assert (step.source, step.destination, step.recursive) == ("/bundle/data", "/x", recursive)
 
 
 def test_a_tmpfs_is_made_read_only_once_it_is_filled() -> None:
     found = mounted({"destination": "/t", "type": "tmpfs", "options": ["ro", "nosuid"]})
-    assert the(found, steps.MountFilesystem).attributes.set == m.NOSUID
-    assert the(found, steps.RemountReadonly).destination == "/t"
+    assert the(found, mounts.MountFilesystem).attributes.set == m.NOSUID
+    assert the(found, masks.RemountReadonly).destination == "/t"
     order = names(found)
     assert order.index("RemountReadonly") > order.index("ChangeRoot")
 
 
 def test_other_filesystems_are_read_only_from_the_first() -> None:
     found = mounted({"destination": "/s", "type": "sysfs", "options": ["ro"]})
-    step = the(found, steps.MountFilesystem)
+    step = the(found, mounts.MountFilesystem)
     assert step.attributes.set & m.RDONLY
     assert ("ro", None) in step.options
     assert "RemountReadonly" not in names(found)
@@ -73,17 +74,17 @@ def test_what_is_refused(mount: "dict[str, Any]", path: str) -> None:
 
 def test_what_lxcfs_serves_may_be_mounted_in_proc() -> None:
     found = mounted({"destination": "/proc/meminfo", "source": "/var/lib/lxcfs/proc/meminfo", "options": ["bind"]})
-    assert the(found, steps.BindMount).destination == "/proc/meminfo"
+    assert the(found, mounts.BindMount).destination == "/proc/meminfo"
 
 
 def test_sources_are_opened_by_the_host_for_a_new_user_namespace() -> None:
     linux = {"namespaces": namespaces("user", "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
     config = document(linux=linux, mounts=[{"destination": "/a", "source": "/b", "options": ["bind"]}])
     found = plan(config)
-    assert the(found, steps.PrepareMount).slot == the(found, steps.BindMount).slot != ""
+    assert the(found, mounts.PrepareMount).slot == the(found, mounts.BindMount).slot != ""
     unprivileged = plan(config, facts(euid=1000, rootless=True))
     assert "PrepareMount" not in names(unprivileged)
-    assert the(unprivileged, steps.BindMount).slot == ""
+    assert the(unprivileged, mounts.BindMount).slot == ""
 
 
 @pytest.mark.parametrize(

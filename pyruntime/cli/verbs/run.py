@@ -1,11 +1,20 @@
 """`run`: create and start in one, then wait, forward signals, delete."""
 
+import posix as os
+
 from pyruntime.cli.context import Context
 from pyruntime.cli.verbs import create
 from pyruntime.cli.verbs.delete import delete
 from pyruntime.errors import Error
 from pyruntime.kernel.process import set_child_subreaper
 from pyruntime.steps.record import container_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyruntime.state.store import Container
+    from pyruntime.walk.walker import Walker
 
 
 def run(context: Context) -> int:
@@ -28,15 +37,36 @@ def run(context: Context) -> int:
     walker = create.start(context, config, request)
     container = container_of(walker)
     if detach:
+        if "notify" in walker.fds:
+            _await_ready(context, container, walker)
         return 0
     from pyruntime.walk.foreground import attend
 
     context.log.settle()
     try:
-        status = attend(walker)
+        status = attend(walker, _watched(context, walker))
     except BaseException:  # whatever it is, a container that nobody attends to any more must not stay behind
         delete(context, container, force=True)
         raise
     if not context.options.flag("keep"):
         delete(context, container, force=True)
     return status
+
+
+def _await_ready(context: Context, container: "Container", walker: "Walker") -> None:
+    """Stay until the container of a service manager has said that it is ready."""
+    from pyruntime.cli.notify import wait_ready
+
+    container.close()  # the wait may be long, and others want to look or to kill
+    pid = walker.values["init_pid"]
+    wait_ready(context, walker.fds["notify"], pid, os.pidfd_open(pid))
+
+
+def _watched(context: Context, walker: "Walker") -> "dict[int, Callable[[], object]]":
+    """In the foreground we are the service's main process, and pass on what the container says to its manager."""
+    fd = walker.fds.get("notify")
+    if fd is None:
+        return {}
+    from pyruntime.cli.notify import forward
+
+    return {fd: lambda: forward(context, fd, 0)}

@@ -22,7 +22,7 @@ def run(context: Context) -> int:
     if status != "created":
         raise StateError(f"{_REFUSALS[status]}: {container.id}")
     notify_fd = notify_socket(container)
-    pidfd = life.open_init(container)
+    pidfd = life.open_init(container) if notify_fd is not None else None
     release(container)
     if "poststart" in container.own:
         from pyruntime.cli.hooks import poststart
@@ -31,7 +31,7 @@ def run(context: Context) -> int:
     if notify_fd is not None and pidfd is not None:
         from pyruntime.cli.notify import wait_ready
 
-        container.unlock()  # the wait may be long, and others want to look or to kill
+        container.close()  # the wait may be long, and others want to look or to kill
         wait_ready(context, notify_fd, container.pid, pidfd)
     return 0
 

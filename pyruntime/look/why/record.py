@@ -117,4 +117,17 @@ TABLE = {
         "5 proc",
         ("Clone",),
     ),
+    "MakeNotify": Why(
+        "A service manager waits for a message on a datagram socket before it starts what depends on the service. That "
+        "socket's address means nothing inside, and who holds it could say more than it should; so the container gets "
+        "a socket of ours, and of what it says only READY is passed on.",
+        "mkdirat, fchmod, socket, bind, chmod",
+        (
+            ("ENOSPC", "the state root's file system is full"),
+            ("EROFS", "the state root's file system takes no more files"),
+        ),
+        "ls -l /run/pyruntime/ID/notify; in the container: ls -l /run/notify",
+        "3 sd_notify, 7 unix",
+        ("Reserve",),
+    ),
 }

@@ -1,0 +1,268 @@
+"""Steps that mount: binds and new filesystems, each built detached and attached when it is what was asked for."""
+
+import posix as os
+
+from pyruntime.errors import Error, reason
+from pyruntime.kernel import mounts, paths
+from pyruntime.kernel.procmount import PROC_SUPER_MAGIC, filesystem_type
+from pyruntime.steps.base import HOST, Step
+from pyruntime.steps.copyup import copy_tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.walk.walker import Walker
+
+_S_IFMT, _S_IFDIR = 0o170000, 0o040000
+_EPERM, _EBUSY, _ENOENT, _ENOTDIR, _EINVAL = 1, 16, 2, 20, 22
+
+
+class Attributes:
+    """What a mount's options ask of the mount itself, in the words of mount_setattr(2)."""
+
+    def __init__(self) -> None:
+        self.set = 0
+        self.clear = 0
+        self.recursive_set = 0
+        self.recursive_clear = 0
+        self.propagation: "list[tuple[int, bool]]" = []
+
+
+def is_directory(fd: int) -> bool:
+    """Whether the descriptor is of a directory."""
+    return os.fstat(fd).st_mode & _S_IFMT == _S_IFDIR
+
+
+class PrepareMount(Step):
+    """Open a bind source with the host's rights, for an init that could not reach it from its user namespace."""
+
+    lane = HOST
+
+    def __init__(self, because: str, source: str, recursive: bool, slot: str, kind: str) -> None:
+        """`kind`: the propagation that every mount of init gets."""
+        super().__init__(because)
+        self.source = source
+        self.recursive = recursive
+        self.slot = slot
+        self.kind = kind
+
+    def describe(self) -> str:
+        return f"open the mount source {self.source} on the host"
+
+    def run(self, walker: "Walker") -> None:
+        tree = open_source(self.because, self.source, self.recursive)
+        for kind in dict.fromkeys(("slave", self.kind)):  # what init mounts below it is never seen on the host
+            mounts.set_attributes(tree, 0, propagation=mounts.PROPAGATION[kind], recursive=True)
+        walker.fds[self.slot] = tree
+
+
+def open_source(because: str, source: str, recursive: bool) -> int:
+    """A detached copy of a bind source. Raises Error that names it."""
+    try:
+        return mounts.open_tree(source, recursive)
+    except OSError as error:
+        where = " (on the host)" if error.errno in (_ENOENT, _ENOTDIR) else ""
+        raise Error(f"{because}.source {source}: {reason(error)}{where}") from None
+
+
+class MountStep(Step):
+    """What bind mounts and new filesystems share: the target in the root, attributes, propagation."""
+
+    def __init__(self, because: str, destination: str, attributes: Attributes) -> None:
+        super().__init__(because)
+        self.destination = destination
+        self.attributes = attributes
+
+    def _attach(self, mount_fd: int, target: int) -> None:
+        try:
+            mounts.attach(mount_fd, target)
+            _refuse_proc(self.because, self.destination, target)
+        except OSError as error:
+            kinds = ["folder" if is_directory(fd) else "file" for fd in (mount_fd, target)]
+            if error.errno in (_ENOTDIR, _EINVAL) and kinds[0] != kinds[1]:
+                raise Error(
+                    f"{self.because}: not a directory: source is a {kinds[0]}, "
+                    f"destination {self.destination} is a {kinds[1]}"
+                ) from None
+            raise
+        finally:
+            os.close(target)
+        for kind, recursive in self.attributes.propagation:
+            mounts.set_attributes(mount_fd, 0, propagation=kind, recursive=recursive)
+        if self.attributes.recursive_set or self.attributes.recursive_clear:
+            mounts.set_attributes(
+                mount_fd, self.attributes.recursive_set, self.attributes.recursive_clear, recursive=True
+            )
+
+
+IN_PROC = (
+    "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime", "/proc/loadavg",
+    "/proc/slabinfo", "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled",
+)  # fmt: skip
+
+
+def _refuse_proc(because: str, destination: str, target: int) -> None:
+    """Nothing is mounted inside procfs but the few files lxcfs serves: a cover there would swallow our own writes."""
+    if destination not in (*IN_PROC, "/proc") and filesystem_type(target) == PROC_SUPER_MAGIC:
+        raise Error(f'{because}: "{destination}" cannot be mounted because it is inside /proc')
+
+
+class BindMount(MountStep):
+    """A bind mount: a copy of the source's mount, given its attributes, then attached inside the root."""
+
+    def __init__(
+        self,
+        because: str,
+        source: str,
+        destination: str,
+        recursive: bool,
+        attributes: Attributes,
+        flagged: bool,
+        words: str,
+        slot: str = "",
+    ) -> None:
+        super().__init__(because, destination, attributes)
+        self.source = source
+        self.recursive = recursive
+        self.flagged = flagged
+        self.words = words
+        self.slot = slot
+
+    def describe(self) -> str:
+        return f"bind {self.source} on {self.destination}" + (f" ({self.words})" if self.words else "")
+
+    def run(self, walker: "Walker") -> None:
+        tree = walker.fds.pop(self.slot) if self.slot else open_source(self.because, self.source, self.recursive)
+        if is_directory(tree):
+            target = paths.make_directory(walker.fds["root"], self.destination)
+        else:
+            target = paths.make_file(walker.fds["root"], self.destination)
+        if self.flagged:
+            self._remount(tree)
+        self._attach(tree, target)
+        os.close(tree)
+
+    def _remount(self, tree: int) -> None:
+        """Attributes as a bind remount gives them: those not asked for are cleared, unless locked (EPERM)."""
+        asked = self.attributes
+        atime = mounts.ATIME_FIELD if asked.set & mounts.ATIME_FIELD or asked.clear & mounts.ATIME_FIELD else 0
+        others = mounts.RDONLY | mounts.NOSUID | mounts.NODEV | mounts.NOEXEC | mounts.NOSYMFOLLOW
+        try:
+            mounts.set_attributes(tree, asked.set, (others & ~asked.set) | asked.clear | atime)
+        except OSError as error:
+            if error.errno != _EPERM:
+                raise
+            try:
+                mounts.set_attributes(tree, asked.set, asked.clear | atime)
+            except OSError:
+                raise Error(
+                    f"{self.because}: cannot clear locked flags of {self.source}: operation not permitted"
+                ) from None
+
+
+class MountFilesystem(MountStep):
+    """A new filesystem instance mounted inside the root."""
+
+    def __init__(
+        self,
+        because: str,
+        fstype: str,
+        source: str,
+        destination: str,
+        options: "list[tuple[str, str | None]]",
+        attributes: Attributes,
+        words: str,
+    ) -> None:
+        super().__init__(because, destination, attributes)
+        self.fstype = fstype
+        self.source = source
+        self.options = options
+        self.words = words
+
+    def describe(self) -> str:
+        return f"mount {self.fstype} on {self.destination}" + (f" ({self.words})" if self.words else "")
+
+    def run(self, walker: "Walker") -> None:
+        options = self._options(walker.fds["root"])
+        target = self._target(walker.fds["root"])
+        mount_fd = mounts.new_filesystem(self.fstype, self.source, options, self.attributes.set)
+        self._attach(mount_fd, target)
+        os.close(mount_fd)
+
+    def _target(self, root: int) -> int:
+        if self.fstype in ("proc", "sysfs"):
+            return self._ordinary_directory(root)
+        return paths.make_directory(root, self.destination)
+
+    def _ordinary_directory(self, root: int) -> int:
+        """/proc and /sys may not be links: every later write to them would land elsewhere."""
+        parent, name = paths.make_parent(root, self.destination)
+        try:
+            try:
+                os.mkdir(name, 0o755, dir_fd=parent)
+            except FileExistsError:
+                pass
+            fd = os.open(name, paths.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        finally:
+            os.close(parent)
+        if not is_directory(fd):
+            os.close(fd)
+            raise Error(
+                f'{self.because}: filesystem "{self.fstype}" must be mounted on ordinary directory, '
+                f"but {self.destination} in the rootfs is none; make it one"
+            )
+        return fd
+
+    def _options(self, root: int) -> "list[tuple[str, str | None]]":
+        """A tmpfs without mode= looks like the directory it covers, or like any tmpfs (1777) where there is none."""
+        if self.fstype != "tmpfs" or any(name == "mode" for name, _ in self.options):
+            return self.options
+        try:
+            covered = paths.open_in_root(root, self.destination, paths.O_PATH | os.O_DIRECTORY)
+        except OSError:
+            return self.options
+        mode = os.fstat(covered).st_mode & 0o7777
+        os.close(covered)
+        return [*self.options, ("mode", f"{mode:o}")]
+
+
+class CopyUp(MountFilesystem):
+    """A tmpfs that starts with a copy of the directory it covers (`tmpcopyup`)."""
+
+    def describe(self) -> str:
+        return super().describe() + ", with a copy of what it covers"
+
+    def run(self, walker: "Walker") -> None:
+        options = self._options(walker.fds["root"])
+        target = self._target(walker.fds["root"])
+        mount_fd = mounts.new_filesystem(self.fstype, self.source, options, self.attributes.set)
+        covered = paths.open_in_root(walker.fds["root"], self.destination, os.O_RDONLY | os.O_DIRECTORY)
+        top = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount_fd)  # fsmount's is an O_PATH one
+        copy_tree(covered, top)
+        os.close(top)
+        os.close(covered)
+        self._attach(mount_fd, target)
+        os.close(mount_fd)
+
+
+class MountCgroup(MountStep):
+    """The cgroup tree: cgroup2 as the cgroup namespace shows it, else a bind of the host's."""
+
+    def __init__(self, because: str, destination: str, attributes: Attributes, words: str, host_tree: str) -> None:
+        super().__init__(because, destination, attributes)
+        self.words = words
+        self.host_tree = host_tree
+
+    def describe(self) -> str:
+        return f"mount cgroup2 on {self.destination} ({self.words}); if refused, bind {self.host_tree}"
+
+    def run(self, walker: "Walker") -> None:
+        target = paths.make_directory(walker.fds["root"], self.destination)
+        try:
+            mount_fd = mounts.new_filesystem("cgroup2", "cgroup", [], self.attributes.set)
+        except OSError as error:
+            if error.errno not in (_EPERM, _EBUSY) or not self.host_tree:
+                raise
+            mount_fd = mounts.open_tree(self.host_tree, recursive=False)
+            mounts.set_attributes(mount_fd, self.attributes.set)
+        self._attach(mount_fd, target)
+        os.close(mount_fd)
