@@ -111,7 +111,7 @@ def test_no_environment_disturbs(tree: Path, environment: "dict[str, str]") -> N
         assert run(tree / "bin" / "pyruntime", "echo", word, env=environment).stdout == word
 
 
-def test_the_launcher_itself_loads_two_modules_of_ours(tree: Path) -> None:
+def test_the_launcher_itself_loads_three_modules_of_ours(tree: Path) -> None:
     (tree / "pyruntime" / "cli" / "main.py").write_text(
         "import posix, sys\ndef main(argv):\n    posix.write(1, ' '.join(sys.modules).encode())\n    return 0\n"
     )
@@ -119,7 +119,8 @@ def test_the_launcher_itself_loads_two_modules_of_ours(tree: Path) -> None:
         ["/usr/bin/python3", "-IBSXutf8", "-c", "import sys; print(*sys.modules)"], capture_output=True, check=True
     ).stdout.split()
     loaded = set(run(tree / "bin" / "pyruntime").stdout.split()) - set(bare)
-    assert loaded == {b"pyruntime", b"pyruntime.launch", b"pyruntime.cli", b"pyruntime.cli.main"}
+    ours = {b"pyruntime", b"pyruntime.launch", b"pyruntime.pack"}
+    assert loaded == {b"gc", *ours, b"pyruntime.cli", b"pyruntime.cli.main"}
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)], ids=str)

@@ -12,12 +12,22 @@ import pytest
 INTERPRETER = ["/usr/bin/python3", "-IBSXutf8", "-X", "importtime"]
 C_MODULES = {
     *("_ctypes", "_json", "_posixsubprocess", "_signal", "_socket", "_struct"),
-    *("errno", "fcntl", "posix", "resource", "select", "sys", "time"),
+    *("errno", "fcntl", "gc", "posix", "resource", "select", "sys", "time"),
 }
 LIFE = {"create", "start", "exec", "run", "delete"}
 READERS = {"state", "kill"}  # they never load a plan
 PLANNING = {"plan", "steps", "walk", "engine", "host"}
+ROOT = Path(__file__).resolve().parent.parent
 LINE = re.compile(rb"^import time: +\d+ \| +\d+ \| +(\S+)\r?$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """bin/pyruntime of a copy that has no packs: what comes from a pack, `-X importtime` does not see."""
+    tree = tmp_path_factory.mktemp("tree")
+    shutil.copytree(ROOT / "pyruntime", tree / "pyruntime", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "bin", tree / "bin")
+    return tree / "bin" / "pyruntime"
 
 
 def names(stderr: bytes) -> "set[str]":

@@ -129,9 +129,41 @@ def pivot_root(root_fd: int) -> None:
     os.chdir("/")
 
 
-def move_root(root_fd: int) -> None:
-    """The root change without pivot_root, for a root on an initramfs: MS_MOVE over "/", then chroot(2)."""
+def move_root(root_fd: int, rootfs: str, mountinfo: str) -> None:
+    """The root change without pivot_root, for a root on an initramfs: MS_MOVE over "/", then chroot(2).
+
+    The old tree stays below, out of reach by name only, so the host's procfs and sysfs are taken off it first: whoever
+    climbs out, or mounts anew in a user namespace, would find them without the container's masks. Raises OSError.
+    """
+    for point in _host_views(mountinfo, rootfs):
+        _take_off(point)
     os.fchdir(root_fd)
     syscall("mount", b".", b"/", 0, 0x2000, 0)
     os.chroot(".")
     os.chdir("/")
+
+
+def _host_views(mountinfo: str, rootfs: str) -> "list[str]":
+    """The mount points of procfs and sysfs outside the rootfs (proc_pid_mountinfo(5)), the innermost first."""
+    found = []
+    for line in mountinfo.splitlines():
+        fields = line.split(" ")
+        point = fields[4].replace("\\040", " ")
+        if fields[fields.index("-") + 1] in ("proc", "sysfs") and not f"{point}/".startswith(f"{rootfs}/"):
+            found.append(point)
+    return found[::-1]
+
+
+def _take_off(point: str) -> None:
+    """Detach a mount of the old root, or cover it where that is refused (a locked mount of another user namespace)."""
+    try:
+        set_attributes(AT_FDCWD, 0, propagation=PROPAGATION["slave"], recursive=True, path=point)
+        unmount(point)
+    except OSError as error:
+        if error.errno not in (1, 22):
+            raise
+        cover = new_filesystem("tmpfs", "tmpfs", [("ro", None)], RDONLY)
+        target = os.open(point, 0o10000000 | os.O_DIRECTORY)
+        attach(cover, target)
+        os.close(cover)
+        os.close(target)

@@ -36,7 +36,7 @@ def receive(fd: int) -> bytes:
 
 
 def send(address: bytes, message: bytes, fd: "int | None" = None) -> None:
-    """Send one message, with a descriptor if there is one, to a path or (`@name`) an abstract address. Raises OSError."""
+    """Send one message, maybe with a descriptor, to a path or an abstract address (`@name`). Raises OSError."""
     where = b"\0" + address[1:] if address.startswith(b"@") else address
     ancillary = [] if fd is None else [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _struct.pack("i", fd))]
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
@@ -47,7 +47,7 @@ def send(address: bytes, message: bytes, fd: "int | None" = None) -> None:
 
 
 def barrier(address: bytes, milliseconds: int) -> None:
-    """sd_notify_barrier(3): wait until the manager has read what was sent before, or the time is over. Raises OSError."""
+    """sd_notify_barrier(3): wait until the manager has read what was sent, or the time is over. Raises OSError."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
     try:
         send(address, b"BARRIER=1", writer)

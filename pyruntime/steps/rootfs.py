@@ -4,6 +4,7 @@ import posix as os
 
 from pyruntime.kernel import mounts, paths
 from pyruntime.kernel.imports import lock_imports
+from pyruntime.kernel.procfs import read
 from pyruntime.kernel.procmount import open_private
 from pyruntime.steps.base import Step
 
@@ -97,7 +98,7 @@ class ChangeRoot(Step):
         if self.how == "pivot_root":
             mounts.pivot_root(walker.fds["root"])
         elif self.how == "move":
-            mounts.move_root(walker.fds["root"])
+            mounts.move_root(walker.fds["root"], self.rootfs, read("/proc/self/mountinfo"))
         else:
             os.fchdir(walker.fds["root"])
             os.chroot(".")

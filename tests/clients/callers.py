@@ -41,7 +41,7 @@ def put_from_3(fds: "list[int]") -> None:
 
 
 class Caller:
-    """One caller, one bundle, one container. Descriptors it keeps are closed by `close`."""
+    """One caller, one bundle, one container."""
 
     env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
@@ -50,23 +50,26 @@ class Caller:
         self.root = root
         self.bundle = bundle
         self.id = container_id
-        self.kept: "list[int]" = []
+        self.started: "list[subprocess.Popen[bytes]]" = []
 
     def close(self) -> None:
-        """Let go of every pipe and socket."""
-        for fd in self.kept:
-            os.close(fd)
-        self.kept.clear()
+        """End the calls that a failed test has left."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
-    def popen(self, *words: str, fds: "tuple[int, ...]" = (), **options: Any) -> "subprocess.Popen[bytes]":
-        """Start the runtime with these words, and `fds` as its descriptors from 3 on."""
+    def popen(self, *words: str, **options: Any) -> "subprocess.Popen[bytes]":
+        """Start the runtime with these words; the option `fds` lists its descriptors from 3 on."""
+        fds: "tuple[int, ...]" = options.pop("fds", ())
 
         def prepare() -> None:
             die_with_parent()
             put_from_3(list(fds))
 
         options.setdefault("env", self.env)
-        return subprocess.Popen([self.binary, *words], preexec_fn=prepare, close_fds=not fds, **options)
+        self.started.append(subprocess.Popen([self.binary, *words], preexec_fn=prepare, close_fds=not fds, **options))
+        return self.started[-1]
 
     def call(self, *words: str, input: bytes = b"", merged: bool = False, **options: Any) -> Ended:
         """One call, whose output is read to its end: a process that keeps our pipe open would be noticed here."""
@@ -155,7 +158,7 @@ def read_terminal(master: int) -> str:
 def bare_int(path: Path) -> int:
     """A pid file as a strict reader has it: digits and nothing else."""
     text = path.read_text()
-    assert text.isascii() and text.isdigit(), f"{path.name} holds {text!r}"
+    assert re.fullmatch("[0-9]+", text), f"{path.name} holds {text!r}"
     return int(text)
 
 

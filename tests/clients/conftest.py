@@ -1,6 +1,7 @@
 """Replays of what each caller of a runtime does: real containers, with the count of leftovers of the system tests."""
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def pytest_collection_modifyitems(items: "list[pytest.Item]") -> None:
 
 
 @pytest.fixture
-def caller(launcher: Path, tmp_path: Path, bundle: Bundle) -> "pytest.FixtureRequest":
+def caller(launcher: Path, tmp_path: Path, bundle: Bundle) -> "Iterator[Callable[..., Caller]]":
     """A function that makes a caller of a given class for the test's bundle; its containers must be gone at the end."""
     made: "list[Caller]" = []
 
@@ -36,6 +37,7 @@ def caller(launcher: Path, tmp_path: Path, bundle: Bundle) -> "pytest.FixtureReq
     yield make_caller
     left = [name for each in made if each.root.exists() for name in os.listdir(each.root)]
     for each in made:
-        each.call("--root", str(each.root), "delete", "--force", each.id)
+        if each.id in left:
+            each.call("--root", str(each.root), "delete", "--force", each.id)
         each.close()
     assert not left, f"state entries are left behind: {left}"

@@ -52,8 +52,8 @@ class Conmon(Caller):
     def exec(self, process: "dict[str, object]", *options: str) -> "tuple[int, Streams]":
         spec = self.bundle.path / "exec.json"
         spec.write_text(json.dumps(process))
-        words = ["--pid-file", str(self.bundle.path / "exec.pid"), "--process", str(spec), "--detach", *options, self.id]
-        return self.detached("exec", *words)
+        words = ["--pid-file", str(self.bundle.path / "exec.pid"), "--process", str(spec), "--detach"]
+        return self.detached("exec", *words, *options, self.id)
 
     def podman(self, *words: str) -> Ended:
         """A call that Podman makes itself."""

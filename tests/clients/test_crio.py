@@ -78,7 +78,9 @@ def test_stop_by_number_and_by_name(crio: Crio) -> None:
     assert "container not running" in late.out
 
 
-@pytest.mark.parametrize(("script", "status"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137), ("kill -15 $$", 143)])
+@pytest.mark.parametrize(
+    ("script", "status"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137), ("kill -15 $$", 143)]
+)
 def test_a_probe_gets_the_commands_status(crio: Crio, script: str, status: int) -> None:
     file = crio.bundle.path / "probe.json"
     file.write_text(json.dumps({**crio.bundle.process, "args": ["sh", "-c", f"echo o; echo e >&2; {script}"]}))
@@ -115,7 +117,7 @@ def test_a_probe_of_a_dead_container(crio: Crio) -> None:
 
 
 def test_update_from_stdin_with_the_dash_apart(crio: Crio) -> None:
-    empty = {"cpu": {}, "memory": {}, "pids": None}
+    empty: "dict[str, object]" = {"cpu": {}, "memory": {}, "pids": None}
     ended = crio.ask("update", "--resources", "-", crio.id, input=json.dumps(empty).encode())
     assert (ended.rc, ended.out, ended.err) == (0, "", "")
 

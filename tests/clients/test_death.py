@@ -1,4 +1,4 @@
-"""Callers set a parent-death signal of SIGKILL on us and may themselves be killed: `delete --force` clears what is left."""
+"""Callers let us die with them, of SIGKILL at any moment: `delete --force` clears what is left."""
 
 import os
 import random
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.clients.callers import Caller, die_with_parent, wait_exit
+from tests.clients.callers import die_with_parent, wait_exit
 from tests.clients.shim import Shim
 
 _LONGEST = 0.15  # seconds; a create is done well before
@@ -47,15 +47,15 @@ def moments(seed: int) -> "list[float]":
 
 
 @pytest.fixture
-def victim(caller: "Callable[..., Caller]") -> Victim:
-    victim: Victim = caller(Victim)
+def victim(caller: "Callable[..., Victim]") -> Victim:
+    victim = caller(Victim)
     victim.bundle.process["args"] = ["sleep", "60"]
     victim.bundle.write()
     return victim
 
 
 def clear(victim: Victim) -> None:
-    """What the next shim does: delete --force, until a runtime that is just dying has let go."""
+    """What the next shim does."""
     ended = victim.clean_up()
     assert ended.rc == 0, ended
     assert not (victim.root / victim.id).exists()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.clients.callers import Streams, wait_exit
 from tests.clients.shim import Failed, Shim
 from tests.system.harness import Bundle, mount
 
@@ -107,7 +108,8 @@ CASES = [
     Case("a terminal without socket", lambda bundle: bundle.process.update(terminal=True)),
     Case("a hook that fails", hook("exit 3")),
     Case("a sysctl of the host", lambda bundle: bundle.linux.update(sysctl={"kernel.panic": "1"})),
-    Case("an unknown rlimit", lambda bundle: bundle.process.update(rlimits=[{"type": "RLIMIT_X", "hard": 1, "soft": 1}])),
+    Case("an unknown rlimit", lambda bundle: bundle.process.update(
+        rlimits=[{"type": "RLIMIT_X", "hard": 1, "soft": 1}])),
     Case("a seccomp profile", lambda bundle: bundle.linux.update(seccomp={"defaultAction": "SCMP_ACT_ERRNO"})),
     Case("a hostname without uts", lambda bundle: bundle.namespaces("pid", "mount")),
     Case("a mount on the root", lambda bundle: bundle.config["mounts"].append(mount("/", "tmpfs"))),
@@ -153,8 +155,6 @@ def test_no_config(shim: Shim) -> None:
 
 def test_a_missing_interpreter_is_told_by_the_container(shim: Shim) -> None:
     """The kernel finds it out when the program is released: create succeeds and the reason is on stderr."""
-    from tests.clients.callers import Streams, wait_exit
-
     in_rootfs("script", "#!/bin/nothing\n", 0o755)(shim.bundle)
     shim.bundle.write()
     streams = Streams()
@@ -200,7 +200,5 @@ def test_a_wrapper_script_between_engine_and_runtime(shim: Shim) -> None:
     assert shim.call("features").rc == 0
     pid = shim.create()
     shim.ask("start", shim.id)
-    from tests.clients.callers import wait_exit
-
     assert wait_exit(pid) == 0
     shim.delete()
