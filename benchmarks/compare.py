@@ -36,7 +36,7 @@ def main() -> int:
     adopt_orphans()
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        tempfile.TemporaryDirectory(prefix="bench-", dir="/run") as state,  # a tmpfs, as where state is by default
+        tempfile.TemporaryDirectory(prefix="bench-", dir="/dev/shm") as state,  # a tmpfs, as /run should be
     ):
         everybody = [Candidate(name, path, state) for name, path in runtimes(options.runtime)]
         parts = [

@@ -37,9 +37,17 @@ class SetRootPropagation(Step):
         return f"make every mount {self.kind} ({'MS_REC|' if self.recursive else ''}MS_{self.kind.upper()})"
 
     def run(self, walker: "Walker") -> None:
-        mounts.set_attributes(
-            mounts.AT_FDCWD, 0, propagation=mounts.PROPAGATION[self.kind], recursive=self.recursive, path="/"
-        )
+        try:
+            mounts.set_attributes(
+                mounts.AT_FDCWD, 0, propagation=mounts.PROPAGATION[self.kind], recursive=self.recursive, path="/"
+            )
+        except OSError as error:
+            if error.errno != _EINVAL:
+                raise
+            raise Error(
+                f'{self.because}: "/" is not a mount point: {reason(error)}; this command runs in a chroot, and '
+                "pivot_root needs a mounted root: mount --rbind / /mnt, then run it in chroot /mnt"
+            ) from None
 
 
 class BindRoot(Step):

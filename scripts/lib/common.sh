@@ -29,6 +29,16 @@ apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@" < /dev/null
 }
 
+# root_is_a_mount ARGUMENT...: in a plain chroot, begin anew with the caller's arguments where "/" is a mount point,
+# which pivot_root(2) asks for.
+root_is_a_mount() {
+    [[ $EUID -eq 0 ]] || return 0
+    cut -d ' ' -f 5 /proc/self/mountinfo | grep -qx / && return
+    # shellcheck disable=SC2016 # for the inner shell to expand
+    exec unshare --mount --propagation private sh -c 'mount --rbind / /mnt && exec chroot /mnt "$@"' sh \
+        "$tree/scripts/${0##*/}" "$@"
+}
+
 # need COMMAND=PACKAGE...: install the packages of the commands that are not there.
 need() {
     local missing=() pair
