@@ -2,6 +2,7 @@
 
 import posix as os
 
+from pyruntime.errors import Error, reason
 from pyruntime.kernel import mounts, paths
 from pyruntime.kernel.imports import lock_imports
 from pyruntime.kernel.procfs import read
@@ -46,7 +47,7 @@ class SetRootPropagation(Step):
                 raise
             raise Error(
                 f'{self.because}: "/" is not a mount point: {reason(error)}; this command runs in a chroot, and '
-                "pivot_root needs a mounted root: mount --rbind / /mnt, then run it in chroot /mnt"
+                "pivot_root needs a mounted root: before chroot DIR, mount --bind DIR DIR"
             ) from None
 
 

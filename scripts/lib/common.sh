@@ -34,9 +34,7 @@ apt_install() {
 root_is_a_mount() {
     [[ $EUID -eq 0 ]] || return 0
     cut -d ' ' -f 5 /proc/self/mountinfo | grep -qx / && return
-    # shellcheck disable=SC2016 # for the inner shell to expand
-    exec unshare --mount --propagation private sh -c 'mount --rbind / /mnt && exec chroot /mnt "$@"' sh \
-        "$tree/scripts/${0##*/}" "$@"
+    exec "$python" -B scripts/lib/own_root.py "$tree/scripts/${0##*/}" "$@"
 }
 
 # need COMMAND=PACKAGE...: install the packages of the commands that are not there.

@@ -320,7 +320,7 @@ def test_state_of_somebody_else(rt: Runtime, created: str, tmp_path: Path) -> No
 
 
 def test_modes_below_the_root(rt: Runtime, created: str) -> None:
-    modes = {path.name: path.stat().st_mode & 0o777 for path in (rt.root / created).iterdir()}
+    modes = {path.name: path.lstat().st_mode & 0o777 for path in (rt.root / created).iterdir()}
     assert modes["state.json"] == 0o600
     assert modes["exec.fifo"] & 0o055 in (0, 0o022)
     assert rt.root.stat().st_mode & 0o077 == 0

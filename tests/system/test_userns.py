@@ -1,0 +1,127 @@
+"""User namespaces: who owns what inside and outside, and what their root can't do."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.system import harness
+from tests.system.harness import Bundle, Runtime, mount, new_id
+
+
+def test_maps_and_ids(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    bundle = make("sh", "-c", "id -u; cat /proc/self/uid_map /proc/self/gid_map; touch /tmp/made; stat -c %u:%g / /tmp/made")
+    bundle.user_namespace(200000, 1000)
+    result = rt.run(bundle)
+    assert result.rc == 0, result
+    words = result.out.split()
+    assert words == ["0", "0", "200000", "1000", "0", "200000", "1000", "0:0", "0:0"]
+    made = (bundle.rootfs / "tmp/made").stat()
+    assert (made.st_uid, made.st_gid) == (200000, 200000)
+
+
+def test_several_lines_and_other_user(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    bundle = make("sh", "-c", "cat /proc/self/uid_map; id -u; id -g; id -G").user_namespace(300000, 1)
+    for name in ("uidMappings", "gidMappings"):
+        bundle.linux[name] += [{"containerID": 10, "hostID": 400000, "size": 100}]
+    bundle.process["user"] = {"uid": 15, "gid": 20, "additionalGids": [30]}
+    result = rt.run(bundle)
+    assert result.out.split() == ["0", "300000", "1", "10", "400000", "100", "15", "20", "20", "30"], result
+
+
+def test_everything_belongs_to_the_new_namespace(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    """With all capabilities inside, the root of the namespace sets its names and addresses, and nothing of the host."""
+    script = "hostname other && hostname; ifconfig lo 127.0.0.2 && echo net; mknod /x c 1 3 || echo refused; dmesg 2>/dev/null || echo no log"
+    bundle = make("sh", "-c", script).user_namespace()
+    every = ["CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_MKNOD", "CAP_SYSLOG", "CAP_DAC_OVERRIDE"]
+    bundle.process["capabilities"] = {kind: every for kind in ("bounding", "permitted", "effective")}
+    result = rt.run(bundle)
+    assert result.out.splitlines()[:3] == ["other", "net", "refused"], result
+
+
+def test_bind_source_that_only_the_host_reaches(rt: Runtime, make: "Callable[..., Bundle]", tmp_path: Path) -> None:
+    """The source lies in a folder closed to the mapped root; the command opens it."""
+    closed = tmp_path / "closed"
+    (closed / "data").mkdir(parents=True)
+    (closed / "data/file").write_text("content\n")
+    closed.chmod(0o700)
+    bundle = make("cat", "/mnt/file").user_namespace()
+    (bundle.rootfs / "mnt").mkdir()
+    bundle.config["mounts"].append(mount("/mnt", "bind", ["rbind", "ro"], str(closed / "data")))
+    result = rt.run(bundle)
+    assert (result.rc, result.out) == (0, "content\n"), result
+
+
+def test_mounts_below_a_bind_do_not_travel_to_the_host(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    """Whatever root inside mounts stays inside: the copies are slaves of the host's mounts at most."""
+    for user in (False, True):
+        bundle, name = make("sh", "-c", "mount -t tmpfs none /mnt/sub && echo mounted; exec sleep 60"), new_id()
+        source = bundle.path / "data"
+        (source / "sub").mkdir(parents=True)
+        (bundle.rootfs / "mnt").mkdir()
+        bundle.config["mounts"].append(mount("/mnt", "bind", ["rbind"], str(source)))
+        bundle.process["capabilities"] = {kind: ["CAP_SYS_ADMIN"] for kind in ("bounding", "permitted", "effective")}
+        if user:
+            bundle.user_namespace()
+        before = harness.mounts()
+        result = rt.run(bundle, "--detach", id=name)
+        assert result.rc == 0, result
+        harness.wait_until(lambda result=result: result.out == "mounted\n", f"the mount is made: {result}")
+        assert harness.mounts() == before
+        assert rt("delete", "--force", name).rc == 0
+
+
+def test_life_and_exec(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    bundle, name = make("sleep", "60").user_namespace(), new_id()
+    assert rt.create(bundle, id=name).rc == 0
+    pid = rt.state(name)["pid"]
+    assert Path(f"/proc/{pid}").stat().st_uid == 0
+    assert rt("start", name).rc == 0
+    harness.wait_until(lambda: b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes(), "the program runs")
+    harness.wait_until(lambda: "Uid:\t100000" in Path(f"/proc/{pid}/status").read_text(), "its user is the mapped one")
+    result = rt("exec", "--user", "5:6", name, "sh", "-c", "id -u; id -g; readlink /proc/self/ns/user")
+    assert result.out.split() == ["5", "6", os.readlink(f"/proc/{pid}/ns/user")], result
+    assert rt("delete", "--force", name).rc == 0
+
+
+def test_terminal(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    bundle = make("sh", "-c", "tty; stat -c %u /dev/console").user_namespace()
+    bundle.process["terminal"] = True
+    bundle.process["user"] = {"uid": 7, "gid": 7}
+    bundle.write()
+    master, slave = os.openpty()
+    process, _ = rt.popen(
+        "run", "--bundle", bundle.path, new_id(), stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    )
+    assert process.wait(20) == 0
+    os.close(slave)
+    text = b""
+    try:
+        while piece := os.read(master, 4096):
+            text += piece
+    except OSError:
+        pass
+    os.close(master)
+    assert text.split() == [b"/dev/pts/0", b"7"]
+
+
+def test_joined_user_namespace(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    """A second container in the first one's user and network namespaces, as in a pod."""
+    first, one, two = make("sleep", "60").user_namespace(), new_id(), new_id()
+    assert rt.create(first, id=one).rc == 0
+    pid = rt.state(one)["pid"]
+    second = make("sh", "-c", "readlink /proc/self/ns/user; readlink /proc/self/ns/net; id -u").user_namespace()
+    for entry in second.linux["namespaces"]:
+        if entry["type"] in ("user", "network"):
+            entry["path"] = f"/proc/{pid}/ns/{entry['type'][:4].replace('netw', 'net')}"
+    result = rt.run(second, id=two)
+    wanted = [os.readlink(f"/proc/{pid}/ns/user"), os.readlink(f"/proc/{pid}/ns/net"), "0"]
+    assert result.out.split() == wanted, result
+    assert rt("delete", "--force", one).rc == 0
+
+
+def test_sysctl_of_its_own_network(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    bundle = make("cat", "/proc/sys/net/ipv4/ip_forward").user_namespace()
+    bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}
+    before = Path("/proc/sys/net/ipv4/ip_forward").read_text()
+    assert rt.run(bundle).out == "1\n"
+    assert Path("/proc/sys/net/ipv4/ip_forward").read_text() == before
