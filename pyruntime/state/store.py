@@ -81,6 +81,10 @@ class Container:
         """Wait for the container's lock; it is held until the directory's descriptor is closed."""
         fcntl.flock(self.dir_fd, fcntl.LOCK_EX)
 
+    def unlock(self) -> None:
+        """Let go of the lock and keep the directory open; `gone` tells later whether it still is this container's."""
+        fcntl.flock(self.dir_fd, fcntl.LOCK_UN)
+
     def locked_by_other(self) -> bool:
         """Whether another command holds the lock right now; takes it otherwise."""
         try:

@@ -14,8 +14,8 @@ from pyruntime.kernel import mounts, ns
 
 def main() -> None:
     """Make the root a mount and become the command. Raises OSError."""
-    chroot = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     ns.unshare(["mount"])
+    chroot = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     ns.setns(os.open("/proc/self/ns/mnt", os.O_RDONLY), "mount")
     mounts.set_attributes(mounts.AT_FDCWD, 0, propagation=mounts.PROPAGATION["private"], recursive=True, path="/")
     tree = mounts.open_tree("", recursive=True, dir_fd=chroot)

@@ -125,3 +125,16 @@ def test_parallel_polls_of_a_short_life(buildkit: Buildkit) -> None:
     assert step.returncode == 0
     assert "running" in seen
     assert seen <= {"creating", "created", "running", "stopped"}
+
+
+def test_others_pause_resume_and_delete_what_runs_in_the_foreground(buildkit: Buildkit) -> None:
+    buildkit.bundle.process["args"] = ["sleep", "60"]
+    buildkit.bundle.write()
+    step = buildkit.popen(*buildkit.run_words(), stdin=subprocess.DEVNULL)
+    buildkit.poll_until_running()
+    assert buildkit.ask("pause", buildkit.id) == (0, "", "")
+    assert buildkit.ask("resume", buildkit.id) == (0, "", "")
+    assert buildkit.ask("delete", "--force", buildkit.id) == (0, "", "")
+    assert step.wait(30) == 137
+    assert not (buildkit.root / buildkit.id).exists()
+    assert not buildkit.log.exists() or buildkit.log.read_text() == ""

@@ -43,14 +43,22 @@ def run(context: Context) -> int:
     from pyruntime.walk.foreground import attend
 
     context.log.settle()
+    container.unlock()  # others may pause, resume and delete it while it runs
     try:
         status = attend(walker, _watched(context, walker))
     except BaseException:  # whatever it is, a container that nobody attends to any more must not stay behind
-        delete(context, container, force=True)
+        _remove(context, container)
         raise
     if not context.options.flag("keep"):
-        delete(context, container, force=True)
+        _remove(context, container)
     return status
+
+
+def _remove(context: Context, container: "Container") -> None:
+    """Delete it, unless somebody else has, and may have given its id to another."""
+    container.lock()
+    if not container.gone():
+        delete(context, container, force=True)
 
 
 def _await_ready(context: Context, container: "Container", walker: "Walker") -> None:
