@@ -2,9 +2,13 @@
 
 CPython looks for every module in a folder, compares dates, opens and reads a .pyc: 75 µs a module, 100 modules for
 `run`. A pack holds the same code in the order in which the modules are complete, so that each finds its own imports
-done. `python3 -IS pyruntime/pack.py` writes the packs beside the .pyc files, for the Python that runs it; without
-them everything works, only slower. A pack is used whole or not at all: not if the source of one module has another
-size or date than when it was packed, so an edited checkout or an upgraded package never runs yesterday's code.
+done. The packs lie beside the .pyc files; without them everything works, only slower. This writes them, for the
+Python that runs it (the option leaves out column numbers, which we never show):
+
+    python3 -ISX no_debug_ranges pyruntime/pack.py
+
+A pack is used whole or not at all: not if the source of one module has another size or date than when it was packed,
+so an edited checkout or an upgraded package never runs yesterday's code. It holds
 
     the magic number of .pyc files (4 bytes) | marshalled list of (name, is package, size, mtime in ns, code)
 """
@@ -18,10 +22,10 @@ VERBS = ("create", "start", "run", "state", "kill", "delete", "exec")
 _HERE = __file__.rpartition("/")[0]
 _ROOT = _HERE.rpartition("/")[0]
 _MAGIC: bytes = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER
-_STARTS = ("create", "run", "exec")
 # What verbs import inside functions, though hardly a command goes without it.
-_LATER = ("pyruntime.state.roots", "pyruntime.host.userns")
-_LATER_OF_STARTS = ("pyruntime.host.descriptors", "pyruntime.walk.foreground")
+_ROOTS = ("pyruntime.state.roots", "pyruntime.host.userns")
+_FDS, _WAIT = "pyruntime.host.descriptors", "pyruntime.walk.foreground"
+_LATER = {"create": (_FDS,), "run": (_FDS, _WAIT), "exec": (_FDS, _WAIT)}
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,8 +98,8 @@ def _execute(name: str, is_package: bool, code: "CodeType") -> None:
 def write() -> None:
     """Replace the pack of every verb. Raises OSError."""
     for verb in VERBS:
-        later = _LATER + (_LATER_OF_STARTS if verb in _STARTS else ())
-        packed = [_pack(name) for name in _imported("pyruntime.cli.main", _module(verb), *later)]
+        wanted = ("pyruntime.cli.main", _module(verb), *_ROOTS, *_LATER.get(verb, ()))
+        packed = [_pack(name) for name in _imported(*wanted)]
         _replace(path_of(verb), _MAGIC + dumps(packed))
 
 
@@ -122,12 +126,13 @@ def _imported(*names: str) -> "list[str]":
     for name in [name for name in sys.modules if name.partition(".")[0] == "pyruntime"]:
         del sys.modules[name]
     sys.path_importer_cache.clear()
-    sys.path[:0], sys.path_hooks[:0] = [_ROOT], [finder]
+    sys.path.append(_ROOT)  # last, as in the launcher: a neighbour must not stand in for the standard library
+    sys.path_hooks.insert(0, finder)
     try:
         for name in names:
             __import__(name)
     finally:
-        del sys.path[0], sys.path_hooks[0]
+        del sys.path[-1], sys.path_hooks[0]
     return [name for name in complete if name.startswith("pyruntime")]
 
 

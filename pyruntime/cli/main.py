@@ -1,5 +1,6 @@
 """From argv to an exit status: parse, open the log, hand over to the verb's module."""
 
+import _signal
 import posix as os
 import sys
 
@@ -31,6 +32,7 @@ def _carry_out(asked: Invocation) -> int:
     assert asked.verb is not None
     log = None
     try:
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # a caller that ignores it would have the kernel reap for us
         if asked.verb in _STARTERS:
             from pyruntime.host.descriptors import close_leaked
 

@@ -19,7 +19,7 @@ _IDMAP = "id-mapped mounts are not supported yet; remove it, or change the owner
 
 # config path, whether it is asked for, what to say
 PROCESS: "tuple[tuple[str, Callable[[Process], bool], str], ...]" = (
-    ("apparmorProfile", lambda process: bool(process.apparmorProfile), _APPARMOR),
+    ("apparmorProfile", lambda process: process.apparmorProfile not in ("", "unconfined"), _APPARMOR),
     ("selinuxLabel", lambda process: bool(process.selinuxLabel), _SELINUX),
 )
 CONFIG: "tuple[tuple[str, Callable[[Config], bool], str], ...]" = (

@@ -15,6 +15,7 @@ FLAGS = {
     "SCHED_FLAG_UTIL_CLAMP_MAX": 0x40,
 }  # fmt: skip
 IO_CLASSES = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3}
+_EVERY_CPU = b"\xff" * 1024  # a bit for each of 8192, the most a kernel is built for (CONFIG_NR_CPUS)
 PERSONALITIES = {"LINUX": 0x0, "LINUX32": 0x8}
 
 
@@ -42,8 +43,8 @@ def set_personality(domain: str) -> None:
 def reset_affinity() -> None:
     """Let this process run on every CPU its cgroup allows: the caller's own affinity must not leak into a container."""
     try:
-        os.sched_setaffinity(0, range(1024))
-    except OSError:  # more CPUs than 1024, or a filter: the affinity stays as inherited, which is never wider
+        syscall("sched_setaffinity", 0, len(_EVERY_CPU), _EVERY_CPU)
+    except OSError:  # a filter of a container around us: the affinity stays as inherited, which is never wider
         return
 
 

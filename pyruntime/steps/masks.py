@@ -9,6 +9,8 @@ from pyruntime.steps.mounts import is_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyruntime.walk.walker import Walker
 
 _S_IFMT, _S_IFCHR = 0o170000, 0o020000
@@ -42,23 +44,14 @@ class MaskPaths(Step):
         return f"mask {' '.join(self.hidden)}"
 
     def run(self, walker: "Walker") -> None:
-        null = self._null()
-        empty = -1
+        over_files, over_directories = _Cover(self._null), _Cover(_empty)
         for index, path in enumerate(self.hidden):
             target = self._open(walker.fds["root"], index, path)
-            if target is None:
-                continue
-            if is_directory(target):
-                if empty < 0:
-                    options: "list[tuple[str, str | None]]" = [("nr_blocks", "1"), ("nr_inodes", "1"), ("ro", None)]
-                    empty = mounts.new_filesystem("tmpfs", "tmpfs", options, mounts.RDONLY)
-                _cover(target, empty)
-            else:
-                _cover(target, null)
-            os.close(target)
-        os.close(null)
-        if empty >= 0:
-            os.close(empty)
+            if target is not None:
+                (over_directories if is_directory(target) else over_files).put(target)
+                os.close(target)
+        over_files.close()
+        over_directories.close()
 
     def _null(self) -> int:
         """The host's /dev/null as a mount, after a look at what it really is: a forged one would unmask."""
@@ -79,10 +72,33 @@ class MaskPaths(Step):
             raise Error(f"{self.because}[{index}] {path}: {reason(error)}") from None
 
 
-def _cover(target: int, mount_fd: int) -> None:
-    copy = mounts.open_tree("", recursive=False, dir_fd=mount_fd)
-    mounts.attach(copy, target)
-    os.close(copy)
+def _empty() -> int:
+    """An empty, read-only directory."""
+    options: "list[tuple[str, str | None]]" = [("nr_blocks", "1"), ("nr_inodes", "1"), ("ro", None)]
+    return mounts.new_filesystem("tmpfs", "tmpfs", options, mounts.RDONLY)
+
+
+class _Cover:
+    """One mount put on many places. The first place gets the mount itself, the others copies of it: before Linux 6.15
+    only an attached mount can be copied (open_tree(2), EINVAL).
+    """
+
+    def __init__(self, make: "Callable[[], int]") -> None:
+        self.make = make
+        self.mount_fd = -1
+
+    def put(self, target: int) -> None:
+        if self.mount_fd < 0:
+            self.mount_fd = self.make()
+            mounts.attach(self.mount_fd, target)
+            return
+        copy = mounts.open_tree("", recursive=False, dir_fd=self.mount_fd)
+        mounts.attach(copy, target)
+        os.close(copy)
+
+    def close(self) -> None:
+        if self.mount_fd >= 0:
+            os.close(self.mount_fd)
 
 
 class ReadonlyPaths(Step):

@@ -102,7 +102,7 @@ class WaitForStart(Step):
             walker.channel = None
         if not os.read(walker.fds["barrier"], 1):
             os._exit(1)
-        walker.close_fd("barrier")
+        # It stays open until execve: `start` sees by its end that startContainer hooks are done.
 
 
 class Execve(Step):

@@ -75,6 +75,15 @@ class Channel:
             raise Failed(_struct.unpack("I", data[1:5])[0], data[5:].decode("utf-8", "surrogateescape"))
         return (data[:1], *_unpack(data[1:].decode(), ancillary))
 
+    def ended(self) -> bool:
+        """Whether the other side has closed its end and nothing is left to read; does not wait."""
+        try:
+            return not self.end.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:  # reset by a peer that died, or closed by ourselves
+            return True
+
     def close(self) -> None:
         """Close our end: the other side sees end of file."""
         self.end.close()

@@ -77,6 +77,8 @@ class Foreground:
         for number in range(1, _signal.NSIG):
             if number not in _UNCATCHABLE and number not in _FAULTS:
                 _signal.signal(number, _noted)
+        for number in walker.signals:
+            self._forward(number)
         if self.master is not None:
             self._take_terminal(self.master)
         else:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Walker:
     """The state of a walk: the list, our lane, and the slots for what is known late.
 
-    `values` are numbers (a pid), `fds` descriptors we hold by name, `texts` strings a later step of our lane needs.
+    `values` are numbers (a pid), `fds` descriptors we hold by name, `texts` strings a later step of our lane needs,
+    `signals` those that came while nobody attended to the program yet.
     """
 
     def __init__(self, steps: "list[Step]", trace: "Callable[[int, Step], None] | None" = None) -> None:
@@ -32,6 +33,7 @@ class Walker:
         self.channel: "Channel | None" = None
         self.other: "Channel | None" = None
         self.trace = trace
+        self.signals: "list[int]" = []
         self._gift_values: "list[str]" = []
         self._gift_fds: "list[str]" = []
 
@@ -87,6 +89,12 @@ class Walker:
                 self.take()
         except PeerGone:
             return
+
+    def reached_program(self) -> bool:
+        """Whether the walk is over, or its last word is awaited and the init lane has left by execve."""
+        if self.index >= len(self.steps):
+            return True
+        return self.steps[self.index].waits_for_end and self.channel is not None and self.channel.ended()
 
     def close_fd(self, name: str) -> None:
         """Close the descriptor in a slot, if there is one."""

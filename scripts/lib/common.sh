@@ -71,7 +71,7 @@ environment() {
 # The launcher never writes bytecode, so a checkout is compiled here, by the Python that will run it.
 compile_package() {
     "$python" -m compileall -q pyruntime
-    "$python" -IS pyruntime/pack.py
+    "$python" -ISX no_debug_ranges pyruntime/pack.py
 }
 
 # scripts_of_shell: every shell script of the tree, one a line.

@@ -115,7 +115,7 @@ class Streams:
 
 
 class ConsoleSocket:
-    """The listening end of --console-socket. Nobody accepts before `receive` is called."""
+    """The listening end of --console-socket or --pidfd-socket. Nobody accepts before `receive` is called."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

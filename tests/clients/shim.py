@@ -62,14 +62,15 @@ class Shim(Caller):
         name: str = "exec1",
         streams: "Streams | None" = None,
         console: "ConsoleSocket | None" = None,
+        *flags: str,
     ) -> int:
         """exec; returns the process's pid from its pid file. Raises Failed."""
         spec = self.bundle.path / f"{name}-process.json"
         spec.write_text(json.dumps(process))
         pid_file = self.bundle.path / f"{name}.pid"
         more = ["--console-socket", str(console.path)] if console else []
-        words = ["--process", str(spec), *more, "--detach", "--pid-file", str(pid_file), self.id]
-        self._detached(streams, "exec", *words)
+        words = ["--process", str(spec), *more, "--detach", "--pid-file", str(pid_file)]
+        self._detached(streams, "exec", *words, *flags, self.id)
         return bare_int(pid_file)
 
     def _detached(self, streams: "Streams | None", *words: str) -> None:

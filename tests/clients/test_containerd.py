@@ -93,6 +93,25 @@ def test_a_terminal_can_be_resized(shim: Shim, tmp_path: Path) -> None:
     shim.delete()
 
 
+def test_pidfds_by_socket(shim: Shim, tmp_path: Path) -> None:
+    shim.bundle.process["args"] = ["sleep", "60"]
+    shim.bundle.write()
+    init, process = ConsoleSocket(tmp_path / "init.sock"), ConsoleSocket(tmp_path / "exec.sock")
+    pid = shim.create(None, None, "--pidfd-socket", str(init.path))
+    shim.ask("start", shim.id)
+    inner = shim.exec({**shim.bundle.process, "args": ["sleep", "61"]}, "exec1", None, None,
+                      "--pidfd-socket", str(process.path))  # fmt: skip
+    for name, number, waiting in (("setns", inner, process), ("standard", pid, init)):
+        payload, pidfd = waiting.receive()
+        assert payload == name
+        info = Path(f"/proc/self/fdinfo/{pidfd}").read_text()
+        assert f"Pid:\t{number}\n" in info
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
+        assert wait_exit(number) == 137
+    shim.delete()
+
+
 def test_exec_beside_the_task(sleeper: Shim) -> None:
     streams = Streams()
     process = {**sleeper.bundle.process, "args": ["sh", "-c", "hostname; cat; exit 5"]}
@@ -259,6 +278,26 @@ def test_features_stand_alone(shim: Shim) -> None:
     features = json.loads(ended.out)
     assert (ended.rc, "linux" in features) == (0, True)
     assert features["linux"]["cgroup"]["v2"] is True
+
+
+def test_features_for_a_user_without_rights(shim: Shim) -> None:
+    for folder in Path(shim.binary).resolve().parents:
+        if not folder.stat().st_mode & 0o001:
+            pytest.skip(f"{folder} is closed to other users")
+    ended = shim.call("features", merged=True, env={}, user=65534, group=65534, extra_groups=[])
+    assert (ended.rc, json.loads(ended.out)["ociVersionMin"]) == (0, "1.0.0")
+
+
+def test_a_created_task_can_be_killed_or_deleted(shim: Shim) -> None:
+    first = shim.create()
+    shim.kill(signal.SIGKILL)
+    assert wait_exit(first) == 137
+    with pytest.raises(Failed, match="cannot start a container that has stopped"):
+        shim.ask("start", shim.id)
+    shim.delete()
+    second = shim.create()
+    shim.delete()
+    assert wait_exit(second) == 137
 
 
 def test_flags_of_debugging_users(shim: Shim) -> None:

@@ -15,7 +15,7 @@ KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "post
 
 def hook(script: str, **values: object) -> "dict[str, object]":
     """A hook that is a shell script."""
-    return {"path": "/bin/sh", "args": ["hook", "-c", script], "env": ["PATH=/bin:/usr/bin"], **values}
+    return {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"], **values}
 
 
 def noting(bundle: Bundle) -> Path:
@@ -68,8 +68,8 @@ def test_order_state_and_place(rt: Runtime, make: "Callable[..., Bundle]") -> No
         assert state["status"] == wanted
         folder, mnt, net, mark, argv0 = (notes / f"{kind}.place").read_text().split()
         where = inside if kind in ("createContainer", "startContainer") else outside
-        assert (mnt, net, mark, argv0) == (where["mnt"], where["net"], kind, "hook")
-        if kind in ("prestart", "createRuntime", "poststart"):
+        assert (mnt, net, mark, argv0) == (where["mnt"], where["net"], kind, "sh")
+        if kind in ("prestart", "createRuntime"):
             assert folder == str(bundle.path)
         if kind == "createContainer":
             assert folder == str(bundle.rootfs)

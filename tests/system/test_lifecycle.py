@@ -111,7 +111,7 @@ def test_created_init_holds_no_descriptor_of_the_host(rt: Runtime, created: str)
     held = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
     allowed = (str(rt.folder / "call"), "/dev/null", f"{rt.root}/{created}/exec.fifo", "anon_inode:", "pipe:", "socket:")
     assert {path for path in held if not path.startswith(allowed)} == set()
-    assert Path(f"/proc/{pid}").stat().st_uid == 0
+    assert Path(f"/proc/{pid}/environ").stat().st_uid == 0
 
 
 def test_start_twice(rt: Runtime, running: str) -> None:
@@ -324,3 +324,15 @@ def test_modes_below_the_root(rt: Runtime, created: str) -> None:
     assert modes["state.json"] == 0o600
     assert modes["exec.fifo"] & 0o055 in (0, 0o022)
     assert rt.root.stat().st_mode & 0o077 == 0
+
+
+def test_signals_right_at_the_start_are_forwarded(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    """The program speaks, and is signalled at once: before the command has got round to waiting for it."""
+    fifo_script = "trap 'exit 9' TERM; echo ready > /fifo; while :; do sleep 0.01; done"
+    for _ in range(20):
+        bundle = make("sh", "-c", fifo_script).write()
+        os.mkfifo(bundle.rootfs / "fifo")
+        process, base = rt.popen("run", "--bundle", bundle.path, new_id())
+        assert (bundle.rootfs / "fifo").read_text() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 9, base.with_suffix(".err").read_text()

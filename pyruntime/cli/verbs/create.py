@@ -132,7 +132,7 @@ def start(context: Context, config: Config, request: Request) -> Walker:
     for text in warnings:
         context.log.warning(text)
     walker = Walker(steps)
-    interruptible()
+    interruptible(walker, request.foreground)
     walker.walk()
     return walker
 
@@ -146,11 +146,21 @@ class Interrupted(Error):
     """A signal asked the command to stop while it was setting a container up."""
 
 
-def interruptible() -> None:
-    """Let SIGTERM, SIGHUP and SIGINT undo a half-made container instead of leaving it behind."""
-    for number in (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT):
-        _signal.signal(number, _interrupt)
+_ENDING = (
+    _signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2,
+)  # fmt: skip
 
 
-def _interrupt(number: int, frame: "FrameType | None") -> None:
-    raise Interrupted(f"interrupted by signal {number} during set-up", 128 + number)
+def interruptible(walker: Walker, attended: bool) -> None:
+    """Let a signal that would end us undo a half-made container instead of leaving it behind.
+
+    Once an `attended` program runs they are meant for that: who attends to it finds them in `walker.signals`.
+    """
+
+    def interrupt(number: int, frame: "FrameType | None") -> None:
+        if not (attended and walker.reached_program()):
+            raise Interrupted(f"interrupted by signal {number} during set-up", 128 + number)
+        walker.signals.append(number)
+
+    for number in _ENDING:
+        _signal.signal(number, interrupt)

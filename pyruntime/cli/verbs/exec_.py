@@ -38,7 +38,7 @@ def run(context: Context) -> int:
     for text in identity.warnings(process):
         context.log.warning(text)
     walker = Walker(join(container, process, request, Facts(), _sub_cgroup(context)))
-    interruptible()
+    interruptible(walker, request.foreground)
     walker.walk()
     if detach:
         return 0

@@ -1,6 +1,7 @@
 """`start`: release a created container's program."""
 
 import posix as os
+import select
 
 from pyruntime.cli.context import Context
 from pyruntime.errors import StateError
@@ -23,7 +24,7 @@ def run(context: Context) -> int:
         raise StateError(f"{_REFUSALS[status]}: {container.id}")
     notify_fd = notify_socket(container)
     pidfd = life.open_init(container) if notify_fd is not None else None
-    release(container)
+    release(container, wait="poststart" in container.own)
     if "poststart" in container.own:
         from pyruntime.cli.hooks import poststart
 
@@ -45,17 +46,24 @@ def notify_socket(container: Container) -> "int | None":
     return listen(container)
 
 
-def release(container: Container) -> None:
-    """Write to the barrier, whose other end init holds open, and take it away: the container is running now."""
+def release(container: Container, wait: bool = False) -> None:
+    """Write to the barrier, whose other end init holds open, and take it away: the container is running now.
+
+    With `wait`, only until init has let go of it: by execve, ahead of which startContainer hooks run, or by its end.
+    """
     try:
         fd = os.open(FIFO, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=container.dir_fd)
     except OSError:  # ENXIO: nobody reads; init has died, or another `start` was killed right after its write
         raise StateError(f"{_REFUSALS[_settled(container)]}: {container.id}") from None
     try:
         os.write(fd, b"0")
+        os.unlink(FIFO, dir_fd=container.dir_fd)
+        if wait:
+            poller = select.poll()
+            poller.register(fd, 0)  # POLLERR is told always: nobody reads any more
+            poller.poll()
     finally:
         os.close(fd)
-    os.unlink(FIFO, dir_fd=container.dir_fd)
 
 
 def _settled(container: Container) -> str:
