@@ -36,7 +36,7 @@ def set_size(fd: int, rows: int, columns: int) -> None:
 
 
 def copy_size(source: int, target: int) -> None:
-    """Give one terminal the size of another; without effect when the source is no terminal or does not know its size."""
+    """Give one terminal the size of another; without effect when the source is none or does not know its own."""
     try:
         size = fcntl.ioctl(source, _TIOCGWINSZ, bytes(8))
         if any(size):

@@ -126,8 +126,7 @@ def _procfs(process: Process, user: bool) -> "list[Step]":
 def _console(process: Process, request: Request) -> "list[Step]":
     if not process.terminal:
         return stdio.take(request)
-    size = process.consoleSize
-    rows, columns = (size.height, size.width) if size else (0, 0)
+    rows, columns = stdio.window(process, request)
     found: "list[Step]" = [
         console.OpenConsole("process.terminal", rows, columns, False, request.foreground, process.user.uid)
     ]

@@ -149,8 +149,7 @@ def _console(config: Config, request: Request) -> "list[Step]":
         raise ConfigError("process", "process property must not be empty")
     if not process.terminal:
         return stdio.take(request)
-    size = process.consoleSize
-    rows, columns = (size.height, size.width) if size else (0, 0)
+    rows, columns = stdio.window(process, request)
     found: "list[Step]" = [
         console.OpenConsole("process.terminal", rows, columns, True, request.foreground, process.user.uid)
     ]

@@ -4,6 +4,7 @@
 class Request:
     """Paths are absolute. `listen_fds` and `preserve_fds` are numbers of descriptors that follow stderr.
 
+    `window` is the size, rows and columns, of the caller's terminal that the container's own is to match; (0, 0): none.
     `terminals` are those of 0, 1 and 2 that are a terminal of the caller, which a container must not get.
     """
 
@@ -21,6 +22,7 @@ class Request:
         self.barrier = True
         self.foreground = False
         self.terminals: "tuple[int, ...]" = ()
+        self.window = (0, 0)
         self.cgroups = True
         self.notify_socket = ""
 

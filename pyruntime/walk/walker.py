@@ -91,10 +91,11 @@ class Walker:
             return
 
     def reached_program(self) -> bool:
-        """Whether the walk is over, or its last word is awaited and the init lane has left by execve."""
+        """Whether the walk is over, or nothing but init's execve was awaited and init has closed its channel."""
         if self.index >= len(self.steps):
             return True
-        return self.steps[self.index].waits_for_end and self.channel is not None and self.channel.ended()
+        waiting = any(step.waits_for_end for step in self.steps[self.index :])
+        return waiting and self.channel is not None and self.channel.ended()
 
     def close_fd(self, name: str) -> None:
         """Close the descriptor in a slot, if there is one."""

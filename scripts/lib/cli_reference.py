@@ -1,6 +1,7 @@
 """Print docs/reference/cli.md, made from the option table: scripts/lib/cli_reference.py > docs/reference/cli.md"""
 
 import sys
+import textwrap
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -34,8 +35,8 @@ HEAD = """# Command line
 ## Log and errors
 
 An error is one line. Without `--log` it goes to stderr, as text (`time="…" level=error msg="…"`) or, with
-`--log-format json`, as an object with `level`, `msg` and `time`. With `--log FILE` the line is appended to the file, and
-stderr gets the bare message. Warnings are written only once the command has succeeded, so a failed one leaves
+`--log-format json`, as an object with `level`, `msg` and `time`. With `--log FILE` the line is appended to the file,
+and stderr gets the bare message. Warnings are written only once the command has succeeded, so a failed one leaves
 exactly one line. [errors.md](errors.md) lists the messages that callers rely on.
 
 ## State root
@@ -45,33 +46,37 @@ container's life needs the same `--root`. [state-file.md](state-file.md) says wh
 """
 
 NOTES = {
-    "create": "Nothing is printed on success. stdin, stdout and stderr of the command become the container's, and the "
-    "process's parent is the caller or the nearest subreaper above. With `process.terminal` true, `--console-socket` is needed. "
-    "With NOTIFY_SOCKET in the environment the container gets a socket of its own for sd_notify(3).",
+    "create": "Nothing is printed on success. stdin, stdout and stderr of the command become the container's, and "
+    "the process's parent is the caller or the nearest subreaper above. With `process.terminal` true, "
+    "`--console-socket` is needed. With NOTIFY_SOCKET in the environment the container gets a socket of "
+    "its own for sd_notify(3).",
     "start": "Runs the `poststart` hooks; if one fails, the container's process is killed. Where `create` saw "
     "NOTIFY_SOCKET, `start` waits until the container says READY=1.",
-    "run": "In the foreground signals are passed on, and the command's terminal is connected to the container's if "
-    "`process.terminal` is true. `--detach` leaves the container to be deleted by hand.",
-    "state": "Keys: `ociVersion`, `id`, `pid` (0 when stopped), `status`, `bundle`, `rootfs`, `created` (RFC 3339), "
-    "`annotations` if there are any, `owner`.",
-    "kill": "The signal goes to the container's first process. KILL reaches all of its cgroup if the container has no "
-    "pid namespace of its own.",
-    "delete": "Of a container that was created and never started as well as of a stopped one. `--force` also clears what a killed "
-    "`create` left behind.",
-    "exec": "The process is described by the flags and `process` of config.json, or by `--process FILE` alone. Users and groups are numbers. "
-    "Namespaces, cgroup, session keyring, capabilities and resource limits are the container's.",
-    "list": "Columns: ID, PID, STATUS, BUNDLE, CREATED, OWNER. A container that can't be read is named on stderr and left "
-    "out. A default root that is not there is an empty list; one named by `--root` is an error.",
-    "ps": "`--format json` prints the host's pids of all processes in the container's cgroup, as one list. The table "
-    "needs the host's ps, and its PID column.",
+    "run": "In the foreground signals are passed on, and the command's terminal is connected to the container's "
+    "if `process.terminal` is true. `--detach` leaves the container to be deleted by hand.",
+    "state": "Keys: `ociVersion`, `id`, `pid` (0 when stopped), `status`, `bundle`, `rootfs`, `created` (RFC "
+    "3339), `annotations` if there are any, `owner`.",
+    "kill": "The signal goes to the container's first process. KILL reaches all of its cgroup if the container "
+    "has no pid namespace of its own.",
+    "delete": "Of a container that was created and never started as well as of a stopped one. `--force` also clears "
+    "what a killed `create` left behind.",
+    "exec": "The process is described by the flags and `process` of config.json, or by `--process FILE` alone. "
+    "Users and groups are numbers. Namespaces, cgroup, session keyring, capabilities and resource limits "
+    "are the container's.",
+    "list": "Columns: ID, PID, STATUS, BUNDLE, CREATED, OWNER. A container that can't be read is named on stderr "
+    "and left out. A default root that is not there is an empty list; one named by `--root` is an error.",
+    "ps": "`--format json` prints the host's pids of all processes in the container's cgroup, as one list. The "
+    "table needs the host's ps, and its PID column.",
     "events": "Lines have `type` (`stats` or `oom`), `id`, and for `stats` the `data`. Controllers that the "
     "container's cgroup does not have are reported as zeros.",
-    "update": "Works on created, running and paused containers. The new limits are kept in the state file. Device rules can't be changed, "
-    "resctrl schemata are refused.",
-    "spec": "The file that is written asks for a shell with a terminal in `rootfs`, which has to be there before `run`.",
+    "update": "Works on created, running and paused containers. The new limits are kept in the state file. Device "
+    "rules can't be changed, resctrl schemata are refused.",
+    "spec": "The file that is written asks for a shell with a terminal in `rootfs`, which has to be there before "
+    "`run`.",
     "features": "Also names the Wasm engines found, as annotations `pyruntime.wasm.NAME`.",
-    "explain": "BUNDLE is the current folder if not given; a lone number is a step unless a folder has that name. What `create` would "
-    "refuse on this host, or for this user, is shown as a warning (`!`) and the plan goes on; a wrong config.json is an error.",
+    "explain": "BUNDLE is the current folder if not given; a lone number is a step unless a folder has that name. "
+    "What `create` would refuse on this host, or for this user, is shown as a warning (`!`) and the plan "
+    "goes on; a wrong config.json is an error.",
 }
 
 
@@ -97,9 +102,17 @@ def table(options: "tuple[Option, ...]") -> "list[str]":
 def section(verb: Verb) -> "list[str]":
     """All about one command."""
     usage = " ".join(word for word in ("pyruntime", verb.name, "[OPTIONS]" if verb.options else "", verb.usage) if word)
-    lines = [f"### {verb.name}", "", f"{verb.summary[0].upper()}{verb.summary[1:]}.", "", f"    {usage}", "", verb.about]
+    lines = [
+        f"### {verb.name}",
+        "",
+        f"{verb.summary[0].upper()}{verb.summary[1:]}.",
+        "",
+        f"    {usage}",
+        "",
+        *textwrap.wrap(verb.about, 120, break_on_hyphens=False),
+    ]
     if verb.name in NOTES:
-        lines += ["", NOTES[verb.name]]
+        lines += ["", *textwrap.wrap(NOTES[verb.name], 120, break_on_hyphens=False)]
     if verb.options:
         lines += ["", *table(verb.options)]
     return [*lines, "", f"Example: `pyruntime {verb.example}`", ""]

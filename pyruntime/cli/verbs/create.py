@@ -142,6 +142,15 @@ def terminals(none: bool) -> "tuple[int, ...]":
     return () if none else tuple(fd for fd in (0, 1, 2) if os.isatty(fd))
 
 
+def window() -> "tuple[int, int]":
+    """Rows and columns of the terminal on stdin; (0, 0) where there is none or it does not know."""
+    try:
+        columns, rows = os.get_terminal_size(0)
+    except OSError:
+        return 0, 0
+    return rows, columns
+
+
 class Interrupted(Error):
     """A signal asked the command to stop while it was setting a container up."""
 

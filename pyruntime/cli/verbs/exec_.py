@@ -2,7 +2,7 @@
 
 from pyruntime.cgroup.tree import sub_path
 from pyruntime.cli.context import Context
-from pyruntime.cli.verbs.create import interruptible, terminals
+from pyruntime.cli.verbs.create import interruptible, terminals, window
 from pyruntime.config.load import load_config, load_process
 from pyruntime.config.process import Capabilities, Process
 from pyruntime.config.unsupported import refuse_unsupported_process
@@ -35,6 +35,8 @@ def run(context: Context) -> int:
     _check_terminal(process, request, detach)
     request.foreground = not detach
     request.terminals = terminals(detach or process.terminal)
+    if process.terminal and not detach:
+        request.window = window()
     for text in identity.warnings(process):
         context.log.warning(text)
     walker = Walker(join(container, process, request, Facts(), _sub_cgroup(context)))

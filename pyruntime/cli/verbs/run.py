@@ -32,6 +32,8 @@ def run(context: Context) -> int:
     request.barrier = False
     request.foreground = not detach
     request.terminals = create.terminals(detach or terminal)
+    if terminal and not detach:
+        request.window = create.window()
     if not detach and not context.options.flag("no-subreaper"):
         set_child_subreaper()
     walker = create.start(context, config, request)
