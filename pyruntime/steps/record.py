@@ -7,7 +7,7 @@ from pyruntime.cgroup.files import CgroupError
 from pyruntime.cgroup.freezer import oom_kills
 from pyruntime.cgroup.guard import guard
 from pyruntime.errors import Error, explain_oserror
-from pyruntime.kernel import fdpass, process
+from pyruntime.kernel import fdpass, ns, process
 from pyruntime.kernel.procfs import boot_id, start_time
 from pyruntime.report.times import now
 from pyruntime.state import claim
@@ -234,7 +234,9 @@ class Save(Step):
         container.data["init_process_pid"] = pid
         container.data["init_process_start"] = start_time(pid)
         container.data["created"] = now()
-        container.data["namespace_paths"] = {f"NEW{kind.upper()}": f"/proc/{pid}/ns/{kind}" for kind in self.namespaces}
+        container.data["namespace_paths"] = {
+            f"NEW{ns.SHORT[kind]}": f"/proc/{pid}/ns/{ns.FILES[kind]}" for kind in self.namespaces
+        }
         container.own["stage"] = self.stage
         container.save()
 

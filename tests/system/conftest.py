@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system import harness
+from tests.system import harness, leaks
 from tests.system.harness import Bundle, Runtime
 
 _CLONE_NEWNS, _MS_REC, _MS_SLAVE, _MS_SHARED = 0x20000, 1 << 14, 1 << 19, 1 << 20
@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: "list[pytest.Item]") -> None:
 def _why_not() -> str:
     if os.geteuid():
         return "needs root: makes namespaces, mounts and cgroups"
-    if not harness.cgroup2_mount():
+    if not leaks.cgroup2_mount():
         return "needs a cgroup2 tree"
     if not harness.BUSYBOX.exists():
         return f"needs a static {harness.BUSYBOX} (Debian: busybox-static)"
@@ -49,7 +49,7 @@ def own_mounts() -> "Iterator[None]":
     _libc("unshare", _CLONE_NEWNS)
     _libc("mount", None, b"/", None, _MS_REC | _MS_SLAVE, None)
     _libc("mount", None, b"/", None, _MS_REC | _MS_SHARED, None)
-    harness.become_subreaper()
+    leaks.become_subreaper()
     yield
     _libc("setns", before, _CLONE_NEWNS)
     os.close(before)
@@ -71,12 +71,12 @@ def no_leaks(own_mounts: None, tmp_path: Path) -> "Iterator[None]":
     for folder in tmp_path.parents[:3]:
         if folder.stat().st_uid == os.geteuid() and "pytest" in folder.name:
             folder.chmod(folder.stat().st_mode | 0o011)
-    before = harness.snapshot()
+    before = leaks.snapshot()
     yield
     try:
-        harness.assert_nothing_left(before)
+        leaks.assert_nothing_left(before)
     finally:
-        harness.kill_leftovers(before["processes"])
+        leaks.kill_leftovers(before["processes"])
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def make(tmp_path: Path, busybox: Path) -> "Callable[..., Bundle]":
     """A function that makes bundles: `make("sh", "-c", "echo hi")`."""
 
     def make_bundle(*command: str, name: str = "") -> Bundle:
-        return Bundle(tmp_path / (name or f"bundle{next(harness._numbers)}"), busybox, *command)
+        return Bundle(tmp_path / (name or f"bundle{next(harness.numbers)}"), busybox, *command)
 
     return make_bundle
 

@@ -19,7 +19,7 @@ def hook(script: str, **values: object) -> "dict[str, object]":
 
 
 def noting(bundle: Bundle) -> Path:
-    """Let a hook of every kind note its state, folder, namespaces and environment in a folder seen inside and outside."""
+    """Let a hook of every kind note its state and its place in a folder that is seen inside and outside."""
     notes = bundle.path / "notes"
     notes.mkdir()
     (bundle.rootfs / "notes").mkdir()

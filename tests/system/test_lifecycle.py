@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system import harness
+from tests.system import harness, leaks
 from tests.system.harness import Bundle, Runtime, new_id
 
 
@@ -56,7 +56,7 @@ def test_whole_life(rt: Runtime, make: "Callable[..., Bundle]", name: str) -> No
 
 def test_state_document(rt: Runtime, make: "Callable[..., Bundle]", name: str) -> None:
     bundle = make("sleep", "60")
-    bundle.config["annotations"] = {"org.example": "a\"b\\c/é\n"}
+    bundle.config["annotations"] = {"org.example": 'a"b\\c/é\n'}
     assert rt.create(bundle, id=name).rc == 0
     result = rt("state", name)
     state = json.loads(result.out)
@@ -109,7 +109,14 @@ def test_bundle_is_the_current_directory(rt: Runtime, bundle: Bundle) -> None:
 def test_created_init_holds_no_descriptor_of_the_host(rt: Runtime, created: str) -> None:
     pid = rt.state(created)["pid"]
     held = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-    allowed = (str(rt.folder / "call"), "/dev/null", f"{rt.root}/{created}/exec.fifo", "anon_inode:", "pipe:", "socket:")
+    allowed = (
+        str(rt.folder / "call"),
+        "/dev/null",
+        f"{rt.root}/{created}/exec.fifo",
+        "anon_inode:",
+        "pipe:",
+        "socket:",
+    )
     assert {path for path in held if not path.startswith(allowed)} == set()
     assert Path(f"/proc/{pid}/environ").stat().st_uid == 0
 
@@ -181,7 +188,7 @@ def test_shared_pid_namespace_leaves_nothing_running(rt: Runtime, make: "Callabl
     bundle = make("sh", "-c", "sleep 61 & sleep 62 & exec sleep 63").without("pid")
     assert rt.create(bundle, id=name).rc == 0
     assert rt("start", name).rc == 0
-    group = Path(harness.cgroup2_mount() + f"/{name}/cgroup.procs")
+    group = Path(leaks.cgroup2_mount() + f"/{name}/cgroup.procs")
     harness.wait_until(lambda: len(group.read_text().split()) == 3, "three processes")
     os.kill(rt.state(name)["pid"], signal.SIGKILL)
     rt.wait_for(name, "stopped")
@@ -189,13 +196,11 @@ def test_shared_pid_namespace_leaves_nothing_running(rt: Runtime, make: "Callabl
     assert rt("delete", name).rc == 0
 
 
-def test_kill_reaches_everyone_in_a_shared_pid_namespace(
-    rt: Runtime, make: "Callable[..., Bundle]", name: str
-) -> None:
+def test_kill_reaches_everyone_in_a_shared_pid_namespace(rt: Runtime, make: "Callable[..., Bundle]", name: str) -> None:
     bundle = make("sh", "-c", "sleep 61 & exec sleep 63").without("pid")
     assert rt.create(bundle, id=name).rc == 0
     assert rt("start", name).rc == 0
-    group = Path(harness.cgroup2_mount() + f"/{name}/cgroup.procs")
+    group = Path(leaks.cgroup2_mount() + f"/{name}/cgroup.procs")
     harness.wait_until(lambda: len(group.read_text().split()) == 2, "two processes")
     assert rt("kill", name, "KILL").rc == 0
     harness.wait_until(lambda: group.read_text() == "", "nobody is left")
@@ -203,14 +208,15 @@ def test_kill_reaches_everyone_in_a_shared_pid_namespace(
 
 
 def test_nested_cgroups_of_the_container_are_removed(rt: Runtime, make: "Callable[..., Bundle]", name: str) -> None:
-    script = "mkdir -p /sys/fs/cgroup/a/b; sleep 61 & echo $! > /sys/fs/cgroup/a/b/cgroup.procs; echo ready; exec sleep 63"
+    group = "/sys/fs/cgroup/a/b"
+    script = f"mkdir -p {group}; sleep 61 & echo $! > {group}/cgroup.procs; echo ready; exec sleep 63"
     bundle = make("sh", "-c", script)
     bundle.linux["namespaces"].append({"type": "cgroup"})
     bundle.config["mounts"][-1]["options"] = ["rw"]
     result = rt.create(bundle, id=name)
     assert rt("start", name).rc == 0
     harness.wait_until(lambda: "ready" in result.out, "the groups are made")
-    assert Path(f"{harness.cgroup2_mount()}/{name}/a/b").is_dir(), result
+    assert Path(f"{leaks.cgroup2_mount()}/{name}/a/b").is_dir(), result
     assert rt("delete", "--force", name).rc == 0
 
 

@@ -32,7 +32,8 @@ def test_closed_standard_streams(rt: Runtime, make: "Callable[..., Bundle]", clo
     bundle = make("sh", "-c", f"({LIST_FDS}) > /seen; echo out; echo err >&2").write()
     redirections = " ".join(f"{fd}>&-" for fd in closed)
     words = rt.command("run", "--bundle", bundle.path, new_id())
-    done = subprocess.run(["sh", "-c", f'exec "$@" {redirections}', "sh", *words], capture_output=True, text=True, timeout=30)
+    shell = ["sh", "-c", f'exec "$@" {redirections}', "sh"]
+    done = subprocess.run([*shell, *words], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
     seen = dict(line.split(" ", 1) for line in (bundle.rootfs / "seen").read_text().splitlines())
     assert sorted(seen) == ["0", "1", "2"]
@@ -43,7 +44,11 @@ def test_closed_standard_streams(rt: Runtime, make: "Callable[..., Bundle]", clo
 
 
 def _leaky(words: "list[str]") -> "list[str]":
-    script = "import os, sys\nfor n in range(3, 21): os.dup2(os.open('/etc', os.O_RDONLY), n)\nos.execv(sys.argv[1], sys.argv[1:])"
+    script = (
+        "import os, sys\n"
+        "for n in range(3, 21): os.dup2(os.open('/etc', os.O_RDONLY), n)\n"
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
     return ["/usr/bin/python3", "-c", script, *words]
 
 
@@ -58,7 +63,9 @@ def test_leaked_descriptors_stay_outside(rt: Runtime, make: "Callable[..., Bundl
     else:
         words = rt.command(verb, "--bundle", bundle.path, name)
     with open(rt.folder / "leaky", "wb") as out:
-        done = subprocess.run(_leaky(words), stdin=subprocess.DEVNULL, stdout=out, stderr=out, close_fds=False, timeout=30)
+        done = subprocess.run(
+            _leaky(words), stdin=subprocess.DEVNULL, stdout=out, stderr=out, close_fds=False, timeout=30
+        )
     assert done.returncode == 0, (rt.folder / "leaky").read_text()
     if verb == "create":
         pid = rt.state(name)["pid"]
@@ -74,7 +81,9 @@ def test_leaked_descriptors_stay_outside(rt: Runtime, make: "Callable[..., Bundl
 def test_descriptors_leaked_to_hooks(rt: Runtime, bundle: Bundle) -> None:
     seen = bundle.path / "seen"
     bundle.config["hooks"] = {
-        "createRuntime": [{"path": "/bin/bash", "args": ["bash", "-c", f"ls -l /proc/$$/fd > {seen}"], "env": ["PATH=/bin"]}]
+        "createRuntime": [
+            {"path": "/bin/bash", "args": ["bash", "-c", f"ls -l /proc/$$/fd > {seen}"], "env": ["PATH=/bin"]}
+        ]
     }
     bundle.write()
     with open(rt.folder / "leaky", "wb") as out:
@@ -145,7 +154,7 @@ def test_preserved_descriptors(rt: Runtime, make: "Callable[..., Bundle]") -> No
     other, four = os.pipe()
     words = rt.command("run", "--bundle", bundle.path, "--preserve-fds", 2, new_id())
     done = subprocess.run(
-        ["bash", "-c", f'exec "$@" 3<&{reader} 4>&{four} {reader}<&- {four}>&-' if min(reader, four) > 4 else 'exec "$@"', "sh", *words],
+        ["bash", "-c", f'exec 5<&{reader} 6>&{four}; exec "$@" 3<&5 4>&6 5<&- 6>&-', "sh", *words],
         pass_fds=(reader, four), capture_output=True, text=True, timeout=30,
     )  # fmt: skip
     os.close(four)
@@ -223,7 +232,8 @@ def _read_all(master: int, seconds: float = 10) -> bytes:
 
 
 def test_console_socket(rt: Runtime, make: "Callable[..., Bundle]", listener: Listener) -> None:
-    bundle, name = make("sh", "-c", "tty; stty size; stat -c '%u %F' /dev/console; test -t 0 -a -t 1 -a -t 2 && echo all"), new_id()
+    script = "tty; stty size; stat -c '%u %F' /dev/console; test -t 0 -a -t 1 -a -t 2 && echo all"
+    bundle, name = make("sh", "-c", script), new_id()
     bundle.process["terminal"] = True
     bundle.process["consoleSize"] = {"height": 33, "width": 101}
     bundle.process["user"] = {"uid": 1000, "gid": 1000}
@@ -348,8 +358,8 @@ def test_user_groups_and_capabilities_are_exact(rt: Runtime, make: "Callable[...
     for user in ({"uid": 0, "gid": 0}, {"uid": 1000, "gid": 1001, "additionalGids": [7, 9]}):
         bundle.process["user"] = user
         bundle.process["capabilities"] = {
-            "bounding": ["CAP_KILL", "CAP_CHOWN"], "permitted": ["CAP_KILL"], "effective": [], "inheritable": ["CAP_KILL"],
-            "ambient": ["CAP_KILL"],
+            "bounding": ["CAP_KILL", "CAP_CHOWN"], "permitted": ["CAP_KILL"], "effective": [],
+            "inheritable": ["CAP_KILL"], "ambient": ["CAP_KILL"],
         }  # fmt: skip
         found = fields(rt.run(bundle).out, "Uid", "Gid", "Groups", "CapInh", "CapAmb", "CapBnd", "NoNewPrivs")
         assert found["Uid"].split() == [str(user["uid"])] * 4

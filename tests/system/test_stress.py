@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system import harness
+from tests.system import harness, leaks
 from tests.system.harness import Bundle, Runtime, new_id
 
 SECONDS = 60
@@ -18,10 +18,10 @@ SECONDS = 60
 @pytest.mark.slow
 def test_200_runs_in_a_row(rt: Runtime, bundle: Bundle) -> None:
     bundle.write()
-    before = harness.snapshot()
+    before = leaks.snapshot()
     for _ in range(200):
         assert rt("run", "--bundle", bundle.path, new_id()).rc == 0
-    harness.assert_nothing_left(before)
+    leaks.assert_nothing_left(before)
 
 
 def test_40_runs_at_once(rt: Runtime, make: "Callable[..., Bundle]") -> None:
@@ -103,7 +103,7 @@ def test_killed_at_any_system_call(rt: Runtime, make: "Callable[..., Bundle]", t
     while points:
         nth = points.pop(0)
         name = new_id()
-        before = harness.snapshot()
+        before = leaks.snapshot()
         words = _prepare(rt, bundle, verb, name)
         calls = _trace(rt, tmp_path, words, nth)
         if not nth:
@@ -112,7 +112,7 @@ def test_killed_at_any_system_call(rt: Runtime, make: "Callable[..., Bundle]", t
         assert (done.rc, done.err, done.out) == (0, "", ""), f"after {verb} was killed at call {nth}: {calls[-2:]}"
         assert rt.containers() == [], f"after {verb} was killed at call {nth}: {calls[-2:]}"
         try:
-            harness.assert_nothing_left(before)
+            leaks.assert_nothing_left(before)
         except AssertionError as error:
             raise AssertionError(f"after {verb} was killed at call {nth}, {calls[-2:]}: {error}") from None
 

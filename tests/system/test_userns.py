@@ -4,12 +4,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.system import harness
+from tests.system import harness, leaks
 from tests.system.harness import Bundle, Runtime, mount, new_id
 
 
 def test_maps_and_ids(rt: Runtime, make: "Callable[..., Bundle]") -> None:
-    bundle = make("sh", "-c", "id -u; cat /proc/self/uid_map /proc/self/gid_map; touch /tmp/made; stat -c %u:%g / /tmp/made")
+    script = "id -u; cat /proc/self/uid_map /proc/self/gid_map; touch /tmp/made; stat -c %u:%g / /tmp/made"
+    bundle = make("sh", "-c", script)
     bundle.user_namespace(200000, 1000)
     result = rt.run(bundle)
     assert result.rc == 0, result
@@ -31,12 +32,12 @@ def test_several_lines_and_other_user(rt: Runtime, make: "Callable[..., Bundle]"
 
 def test_everything_belongs_to_the_new_namespace(rt: Runtime, make: "Callable[..., Bundle]") -> None:
     """With all capabilities inside, the root of the namespace sets its names and addresses, and nothing of the host."""
-    script = "hostname other && hostname; ifconfig lo 127.0.0.2 && echo net; mknod /x c 1 3 || echo refused; dmesg 2>/dev/null || echo no log"
+    script = "hostname other && hostname; ifconfig lo 127.0.0.2 && echo net; mknod /x c 1 3 || echo refused"
     bundle = make("sh", "-c", script).user_namespace()
-    every = ["CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_MKNOD", "CAP_SYSLOG", "CAP_DAC_OVERRIDE"]
+    every = ["CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_MKNOD", "CAP_DAC_OVERRIDE"]
     bundle.process["capabilities"] = {kind: every for kind in ("bounding", "permitted", "effective")}
     result = rt.run(bundle)
-    assert result.out.splitlines()[:3] == ["other", "net", "refused"], result
+    assert result.out.splitlines() == ["other", "net", "refused"], result
 
 
 def test_bind_source_that_only_the_host_reaches(rt: Runtime, make: "Callable[..., Bundle]", tmp_path: Path) -> None:
@@ -63,11 +64,11 @@ def test_mounts_below_a_bind_do_not_travel_to_the_host(rt: Runtime, make: "Calla
         bundle.process["capabilities"] = {kind: ["CAP_SYS_ADMIN"] for kind in ("bounding", "permitted", "effective")}
         if user:
             bundle.user_namespace()
-        before = harness.mounts()
+        before = leaks.mounts()
         result = rt.run(bundle, "--detach", id=name)
         assert result.rc == 0, result
         harness.wait_until(lambda result=result: result.out == "mounted\n", f"the mount is made: {result}")
-        assert harness.mounts() == before
+        assert leaks.mounts() == before
         assert rt("delete", "--force", name).rc == 0
 
 
