@@ -26,7 +26,7 @@ FILES = {
     "mount": "mnt",
     "time": "time",
 }
-SHORT = {kind: "NS" if kind == "mount" else name.upper() for kind, name in FILES.items()}  # CLONE_NEW*, without that
+SHORT = {kind: "NS" if kind == "mount" else name.upper() for kind, name in FILES.items()}  # as in CLONE_NEW…
 _NS_GET_NSTYPE = 0xB703
 
 
@@ -42,8 +42,7 @@ def open_namespace(path: str, kind: str) -> int:
     """Open a namespace file. Raises OSError, or ValueError when it is none of that kind (NS_GET_NSTYPE)."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        found = fcntl.ioctl(fd, SHORT = {kind: "NS" if kind == "mount" else name.upper() for kind, name in FILES.items()}  # CLONE_NEW*, without that
-_NS_GET_NSTYPE)
+        found = fcntl.ioctl(fd, _NS_GET_NSTYPE)
     except OSError:
         os.close(fd)
         raise ValueError("is not a namespace") from None
