@@ -13,7 +13,8 @@ import pytest
 
 from tests.clients.callers import ConsoleSocket, Streams, bare_int, own_cgroup, parent_of, read_terminal, wait_exit
 from tests.clients.shim import Failed, Finished, Missing, Shim
-from tests.system.harness import Bundle, cgroup2_mount, wait_until
+from tests.system.harness import Bundle, wait_until
+from tests.system.leaks import cgroup2_mount
 
 
 @pytest.fixture
