@@ -6,7 +6,6 @@ from pyruntime.host.facts import Facts
 from pyruntime.plan import identity, stdio
 from pyruntime.plan.request import Request
 from pyruntime.state.store import Container
-from pyruntime.steps import devices as console
 from pyruntime.steps import join as steps
 from pyruntime.steps import limits, namespaces, program, record, rootfs
 from pyruntime.steps.base import Step
@@ -24,16 +23,16 @@ def join(
     return [
         steps.OpenTarget(_CONTAINER, container, kinds),
         *_cgroup(container, sub_cgroup),
-        *_sockets(request),
+        *stdio.sockets(request),
         *_initial_affinity(process),
         *stdio.make(request),
         *_enter(container, kinds, facts, process, request),
         *_keyring(container, user),
         *_procfs(process, user),
         rootfs.OpenRoot("rule: look-ups start at the container's root", "/"),
-        *_pidfd(request),
+        *stdio.pidfd(request, "setns"),
         *identity.settings(process, facts, "process", user),
-        *_console(process, request),
+        *stdio.attach(process, request, on_dev=False),
         *identity.become(process, facts, "process", make_cwd=False, user_namespace=user),
         program.FindProgram("process.args[0]", process.args[0]),
         program.PassDescriptors("rule: no descriptor of ours enters the container", request.extra_fds),
@@ -96,21 +95,6 @@ def _cgroup(container: Container, sub_cgroup: "str | None") -> "list[Step]":
     return [steps.OpenCgroup(because, container, directory, fixed=sub_cgroup is not None)]
 
 
-def _sockets(request: Request) -> "list[Step]":
-    found: "list[Step]" = []
-    if request.console_socket:
-        found.append(
-            record.ConnectSocket("--console-socket", "console socket", request.console_socket, "console_socket")
-        )
-    if request.pidfd_socket:
-        found.append(record.ConnectSocket("--pidfd-socket", "pidfd socket", request.pidfd_socket, "pidfd_socket"))
-    return found
-
-
-def _pidfd(request: Request) -> "list[Step]":
-    return [record.SendPidfd("--pidfd-socket", "setns")] if request.pidfd_socket else []
-
-
 def _keyring(container: Container, user: bool) -> "list[Step]":
     if not container.own.get("keyring"):
         return []
@@ -121,15 +105,3 @@ def _procfs(process: Process, user: bool) -> "list[Step]":
     if process.oomScoreAdj is None or user:
         return []
     return [rootfs.OpenProcfs("process.oomScoreAdj")]
-
-
-def _console(process: Process, request: Request) -> "list[Step]":
-    if not process.terminal:
-        return stdio.take(request)
-    rows, columns = stdio.window(process, request)
-    found: "list[Step]" = [
-        console.OpenConsole("process.terminal", rows, columns, False, request.foreground, process.user.uid)
-    ]
-    if request.console_socket:
-        found.append(console.SendConsole("--console-socket"))
-    return found

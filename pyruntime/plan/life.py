@@ -1,12 +1,12 @@
 """The table of contents: a container's life as a list of steps."""
 
 from pyruntime.cgroup.tree import container_path
+from pyruntime.config.process import Process
 from pyruntime.config.spec import Config
 from pyruntime.errors import ConfigError
 from pyruntime.host.facts import Facts
 from pyruntime.plan import devices, hooks, identity, limits, namespaces, rootfs, stdio
 from pyruntime.plan.request import Request
-from pyruntime.steps import devices as console
 from pyruntime.steps import limits as settings
 from pyruntime.steps import program, record
 from pyruntime.steps.base import Step
@@ -30,32 +30,35 @@ def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
         from pyruntime.plan import notify  # few callers are service managers
 
         config, proxy = notify.proxied(config, request), notify.make(request)
+    process = config.process
+    if process is None:
+        raise ConfigError("process", "process property must not be empty")
     return [
         record.Reserve("the id", request.root, request.container_id, intent(config, request, facts, cgroup)),
         *proxy,
         *limits.make(config, facts, cgroup),
-        *_sockets(config, request),
-        *_barrier(config, request),
+        *stdio.sockets(request),
+        *_barrier(request),
         *stdio.make(request),
-        *_module(config, facts),
+        *_module(process, facts),
         *rootfs.prepare(config, request, facts),
         *namespaces.enter(config, request, facts, cgroup),
-        *_procfs(config),
+        *_procfs(config, process),
         *rootfs.tree(config, request, facts),
         *devices.nodes(config, facts),
         *limits.apply(config, facts, cgroup),
-        *_pidfd(request),
+        *stdio.pidfd(request, "standard"),
         *hooks.runtime(config, request),
         *hooks.container(config, request, rootfs.root_path(config, request.bundle)),
         *rootfs.masks(config),
-        *_process_settings(config, facts),
+        *_process_settings(config, process, facts),
         *rootfs.change(config, request),
-        *_console(config, request),
+        *stdio.attach(process, request, on_dev=True),
         *namespaces.names(config),
         *_sysctls(config),
         *rootfs.seal(config),
-        *_become(config, request, facts),
-        *_finish(config, request, facts),
+        *_become(config, process, request, facts),
+        *_finish(config, process, request, facts),
     ]
 
 
@@ -97,35 +100,19 @@ def intent(config: Config, request: Request, facts: Facts, cgroup: str) -> "dict
     }
 
 
-def _sockets(config: Config, request: Request) -> "list[Step]":
-    found: "list[Step]" = []
-    if request.console_socket:
-        found.append(
-            record.ConnectSocket("process.terminal", "console socket", request.console_socket, "console_socket")
-        )
-    if request.pidfd_socket:
-        found.append(record.ConnectSocket("--pidfd-socket", "pidfd socket", request.pidfd_socket, "pidfd_socket"))
-    return found
-
-
-def _pidfd(request: Request) -> "list[Step]":
-    return [record.SendPidfd("--pidfd-socket", "standard")] if request.pidfd_socket else []
-
-
-def _barrier(config: Config, request: Request) -> "list[Step]":
+def _barrier(request: Request) -> "list[Step]":
     if not request.barrier:
         return []
     return [record.MakeBarrier("rule: `start` releases the program")]
 
 
-def _module(config: Config, facts: Facts) -> "list[Step]":
+def _module(process: Process, facts: Facts) -> "list[Step]":
     selection = facts.module
     if selection is None:
         return []
     from pyruntime.engine.engines import load  # while planning, and only for a module
 
-    process = config.process
-    space = next((r.soft for r in process.rlimits if r.type == "RLIMIT_AS"), None) if process else None
+    space = next((r.soft for r in process.rlimits if r.type == "RLIMIT_AS"), None)
     return [
         program.LoadModule(
             selection.because, selection.path, len(selection.wasm), selection.engine, lambda: load(selection, space)
@@ -133,35 +120,17 @@ def _module(config: Config, facts: Facts) -> "list[Step]":
     ]
 
 
-def _process_settings(config: Config, facts: Facts) -> "list[Step]":
-    found: "list[Step]" = []
-    if config.process is not None:
-        user = config.linux.namespace("user") is not None
-        found += identity.settings(config.process, facts, "process", user)
+def _process_settings(config: Config, process: Process, facts: Facts) -> "list[Step]":
+    user = config.linux.namespace("user") is not None
+    found = identity.settings(process, facts, "process", user)
     if config.linux.personality is not None:
         found.append(settings.SetPersonality("linux.personality", config.linux.personality.domain))
     return found
 
 
-def _console(config: Config, request: Request) -> "list[Step]":
-    process = config.process
-    if process is None:
-        raise ConfigError("process", "process property must not be empty")
-    if not process.terminal:
-        return stdio.take(request)
-    rows, columns = stdio.window(process, request)
-    found: "list[Step]" = [
-        console.OpenConsole("process.terminal", rows, columns, True, request.foreground, process.user.uid)
-    ]
-    if request.console_socket:
-        found.append(console.SendConsole("process.terminal"))
-    return found
-
-
-def _procfs(config: Config) -> "list[Step]":
+def _procfs(config: Config, process: Process) -> "list[Step]":
     """A procfs of our own, for those who write kernel files as init."""
-    score = config.process is not None and config.process.oomScoreAdj is not None
-    if not config.linux.sysctl and not score:
+    if not config.linux.sysctl and process.oomScoreAdj is None:
         return []
     return [OpenProcfs("linux.sysctl" if config.linux.sysctl else "process.oomScoreAdj")]
 
@@ -170,20 +139,14 @@ def _sysctls(config: Config) -> "list[Step]":
     return [settings.SetSysctls("linux.sysctl", config.linux.sysctl)] if config.linux.sysctl else []
 
 
-def _become(config: Config, request: Request, facts: Facts) -> "list[Step]":
-    process = config.process
-    if process is None:
-        raise ConfigError("process", "process property must not be empty")
+def _become(config: Config, process: Process, request: Request, facts: Facts) -> "list[Step]":
     if request.listen_fds:
         process = process.replace(env=[*process.env, f"LISTEN_FDS={request.listen_fds}", "LISTEN_PID=1"])
     user = config.linux.namespace("user") is not None
     return identity.become(process, facts, "process", make_cwd=True, user_namespace=user)
 
 
-def _finish(config: Config, request: Request, facts: Facts) -> "list[Step]":
-    process = config.process
-    if process is None:
-        raise ConfigError("process", "process property must not be empty")
+def _finish(config: Config, process: Process, request: Request, facts: Facts) -> "list[Step]":
     kinds = [entry.type for entry in config.linux.namespaces]
     last: Step = program.Execve("process.args", process.args)
     found: "list[Step]" = []

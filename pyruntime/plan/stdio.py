@@ -1,7 +1,8 @@
-"""What stands between the container's stdio and the caller's."""
+"""Stdio: pipes, a terminal of the container's own, and the sockets it and the pidfd are handed over on."""
 
 from pyruntime.config.process import Process
 from pyruntime.plan.request import Request
+from pyruntime.steps import devices, record
 from pyruntime.steps import stdio as steps
 from pyruntime.steps.base import Step
 
@@ -22,6 +23,34 @@ def take(request: Request) -> "list[Step]":
     """Init lane, before anything looks at stdio."""
     found: "list[Step]" = [steps.TakePipes(_RULE, request.terminals)] if request.terminals else []
     return [*found, steps.ReopenNull("rule: stdio leads nowhere outside the container")]
+
+
+def sockets(request: Request) -> "list[Step]":
+    """Host lane, before the fork: the caller's sockets, connected while their paths mean what the caller meant."""
+    wanted = (("console", request.console_socket), ("pidfd", request.pidfd_socket))
+    return [
+        record.ConnectSocket(f"--{kind}-socket", f"{kind} socket", path, f"{kind}_socket")
+        for kind, path in wanted
+        if path
+    ]
+
+
+def pidfd(request: Request, payload: str) -> "list[Step]":
+    """Host lane: the pidfd, with the word that says whose it is."""
+    return [record.SendPidfd("--pidfd-socket", payload)] if request.pidfd_socket else []
+
+
+def attach(process: Process, request: Request, on_dev: bool) -> "list[Step]":
+    """Init lane, in the new root: the pipes, or a pty (bound on /dev/console if `on_dev`) and its way to the caller."""
+    if not process.terminal:
+        return take(request)
+    rows, columns = window(process, request)
+    found: "list[Step]" = [
+        devices.OpenConsole("process.terminal", rows, columns, on_dev, request.foreground, process.user.uid)
+    ]
+    if request.console_socket:
+        found.append(devices.SendConsole("--console-socket"))
+    return found
 
 
 def window(process: Process, request: Request) -> "tuple[int, int]":
