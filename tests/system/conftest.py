@@ -10,7 +10,7 @@ import pytest
 from tests.system import harness, leaks
 from tests.system.harness import Bundle, Runtime
 
-_CLONE_NEWNS, _MS_REC, _MS_SLAVE, _MS_SHARED = 0x20000, 1 << 14, 1 << 19, 1 << 20
+_CLONE_NEWNS, _MS_REC, _MS_PRIVATE, _MS_SHARED = 0x20000, 1 << 14, 1 << 18, 1 << 20
 HERE = Path(__file__).parent
 
 
@@ -46,12 +46,16 @@ def own_mounts() -> "Iterator[None]":
         yield
         return
     before, cwd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), os.getcwd()
+    root = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     _libc("unshare", _CLONE_NEWNS)
-    _libc("mount", None, b"/", None, _MS_REC | _MS_SLAVE, None)
+    _libc("mount", None, b"/", None, _MS_REC | _MS_PRIVATE, None)
     _libc("mount", None, b"/", None, _MS_REC | _MS_SHARED, None)
     leaks.become_subreaper()
     yield
     _libc("setns", before, _CLONE_NEWNS)
+    os.fchdir(root)  # setns leads to the root of the mount namespace, which in a chroot is not ours
+    os.chroot(".")
+    os.close(root)
     os.close(before)
     os.chdir(cwd)
 
