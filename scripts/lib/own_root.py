@@ -1,7 +1,8 @@
 """own_root.py COMMAND...: run COMMAND where "/" is a mount point, which pivot_root(2) asks for and a chroot is not.
 
 In a mount namespace of its own, which ends with the command: the chroot's directory is bound on itself there, and
-becomes the root. `setns` into the own mount namespace leads out of the chroot for the moment that this takes.
+becomes the namespace's root, since the kernel makes no user namespace for who has another. `setns` into the own mount
+namespace leads out of the chroot for the moment that this takes.
 """
 
 import os
@@ -20,8 +21,7 @@ def main() -> None:
     mounts.set_attributes(mounts.AT_FDCWD, 0, propagation=mounts.PROPAGATION["private"], recursive=True, path="/")
     tree = mounts.open_tree("", recursive=True, dir_fd=chroot)
     mounts.attach(tree, chroot)
-    os.fchdir(tree)
-    os.chroot(".")
+    mounts.pivot_root(tree)
     os.execvp(sys.argv[1], sys.argv[1:])
 
 

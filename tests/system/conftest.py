@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -61,20 +63,33 @@ def own_mounts() -> "Iterator[None]":
 
 
 @pytest.fixture(scope="session")
-def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ground() -> "Iterator[Path]":
+    """A folder that a container's user may pass through, which pytest's own is not."""
+    with tempfile.TemporaryDirectory(prefix=harness.PREFIX) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def tmp_path(ground: Path) -> "Iterator[Path]":
+    """A folder of the test's own in there, gone afterwards."""
+    folder = ground / str(next(harness.numbers))
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def busybox(ground: Path) -> Path:
     """A copy of busybox that every rootfs links to."""
-    return harness.copy_busybox(tmp_path_factory.mktemp("busybox"))
+    return harness.copy_busybox(ground)
 
 
 @pytest.fixture(autouse=True)
-def no_leaks(own_mounts: None, tmp_path: Path) -> "Iterator[None]":
+def no_leaks(own_mounts: None) -> "Iterator[None]":
     """What was there before a test is there after it, and nothing else."""
     if reason := _why_not():
         pytest.skip(reason)
-    tmp_path.chmod(0o755)  # a container's user has to reach its rootfs
-    for folder in tmp_path.parents[:3]:
-        if folder.stat().st_uid == os.geteuid() and "pytest" in folder.name:
-            folder.chmod(folder.stat().st_mode | 0o011)
     before = leaks.snapshot()
     yield
     try:

@@ -27,7 +27,8 @@ def test_200_runs_in_a_row(rt: Runtime, bundle: Bundle) -> None:
 def test_40_runs_at_once(rt: Runtime, make: "Callable[..., Bundle]") -> None:
     bundle = make("sh", "-c", "echo here").write()
     started = [rt.popen("run", "--bundle", bundle.path, new_id()) for _ in range(40)]
-    assert [process.wait(SECONDS) for process, _ in started] == [0] * 40
+    codes = [process.wait(SECONDS) for process, _ in started]
+    assert codes == [0] * 40, "".join(base.with_suffix(".err").read_text() for _, base in started)
     assert [base.with_suffix(".out").read_text() for _, base in started] == ["here\n"] * 40
 
 
