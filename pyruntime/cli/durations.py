@@ -19,6 +19,7 @@ _NANOSECONDS = {
 }
 _SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 _MOST = 2**63 - 1
+_LONGEST = 64  # characters; int() itself raises ValueError beyond 4300
 
 
 def duration(text: str) -> float:
@@ -81,6 +82,8 @@ def _unit(number: str, unit: str) -> int:
 
 def _scaled(number: str, unit: int) -> int:
     """The product in whole numbers, since a float would lose the last digits."""
+    if len(number) > _LONGEST:
+        raise UsageError(f"a number of more than {_LONGEST} characters")
     whole, _, fraction = number.partition(".")
     places: int = 10 ** len(fraction)
     return int(whole + fraction) * unit // places

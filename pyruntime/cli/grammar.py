@@ -28,6 +28,9 @@ _BOOLEANS = {
 }
 
 
+DIGITS = 64  # more are no number to us: int() itself raises ValueError beyond 4300
+
+
 class CommandLineError(UsageError):
     """The command line is wrong; `verb` names the one whose help may be printed, None stands for the program's.
 
@@ -195,7 +198,8 @@ def _convert(kind: str, text: str) -> "Value":
 
 def _whole(text: str) -> int:
     digits = text[1:] if text[:1] in ("-", "+") else text
-    if not (digits.isascii() and digits.isdigit()) or not -(2**63) <= int(text) < 2**63:
+    whole = digits.isascii() and digits.isdigit() and len(digits) < DIGITS
+    if not whole or not -(2**63) <= int(text) < 2**63:
         raise UsageError("expected a whole number of at most 64 bits")
     return int(text)
 

@@ -5,9 +5,10 @@ import posix as os
 import sys
 
 from pyruntime.cli.context import Context
-from pyruntime.cli.grammar import CommandLineError, Invocation, parse
+from pyruntime.cli.grammar import CommandLineError, Invocation, Options, parse
 from pyruntime.errors import Error, explain_oserror
 from pyruntime.report.log import Log
+from pyruntime.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def _carry_out(asked: Invocation) -> int:
             from pyruntime.host.descriptors import close_leaked
 
             close_leaked(asked.options.number("preserve-fds") or 0)
-        log = _log(asked)
+        log = _log(asked.globals)
+        log.debug(f"{VERSION}, pid {os.getpid()}: {' '.join([asked.verb, *asked.arguments])}")
         context = Context(asked, log)
         status = _verb(asked.verb)(context)
         log.settle()
@@ -45,11 +47,15 @@ def _carry_out(asked: Invocation) -> int:
     except KeyboardInterrupt:
         return 130
     except Error as error:
-        return _failed(log, asked.verb, error.text, error.code)
+        return _failed(log, asked, error.text, error.code)
     except OSError as error:
-        return _failed(log, asked.verb, explain_oserror(error), None)
+        return _failed(log, asked, explain_oserror(error), None)
     except (RecursionError, MemoryError) as error:
-        return _failed(log, asked.verb, f"out of {'stack' if isinstance(error, RecursionError) else 'memory'}", None)
+        return _failed(log, asked, f"out of {'stack' if isinstance(error, RecursionError) else 'memory'}", None)
+    except Exception as error:  # ours, and the caller reads the log all the same
+        from pyruntime.launch import told
+
+        return _failed(log, asked, told(error), None)
 
 
 def _verb(name: str) -> "Callable[[Context], int]":
@@ -59,17 +65,16 @@ def _verb(name: str) -> "Callable[[Context], int]":
     return run
 
 
-def _log(asked: Invocation) -> Log:
-    globals_ = asked.globals
+def _log(globals_: Options) -> Log:
     level = "debug" if globals_.flag("debug") else globals_.text("log-level") or "warning"
     return Log(globals_.text("log"), globals_.text("log-format") or "text", level)
 
 
-def _failed(log: "Log | None", verb: str, text: str, code: "int | None") -> int:
+def _failed(log: "Log | None", asked: Invocation, text: str, code: "int | None") -> int:
     """Tell the error once and give the exit status: the error's own, else 255 for exec and 1 for the rest."""
-    prefix = "exec failed: " if verb == "exec" else ""
-    (log or Log()).error(prefix + text)
-    return code if code is not None else 255 if verb == "exec" else 1
+    prefix = "exec failed: " if asked.verb == "exec" else ""
+    (log or _log_of(asked.globals)).error(prefix + text)
+    return code if code is not None else 255 if asked.verb == "exec" else 1
 
 
 def _tell(prog: str, asked: Invocation) -> int:
@@ -92,14 +97,14 @@ def _usage(prog: str, error: CommandLineError) -> int:
 
     known = error.verb is not None
     _print("Incorrect Usage.\n\n" + (verb_help(_base(prog), error.verb or "") if known else app_help(_base(prog))))
-    _log_of(error).error(error.text)
+    _log_of(error.globals).error(error.text)
     return error.code or 1
 
 
-def _log_of(error: CommandLineError) -> Log:
+def _log_of(globals_: "Options | None") -> Log:
     """The log that a wrong command line still named, else stderr."""
     try:
-        return _log(Invocation(error.globals, None, error.globals, [], False)) if error.globals else Log()
+        return _log(globals_) if globals_ else Log()
     except Error:
         return Log()
 

@@ -81,7 +81,7 @@ GLOBALS = (
     Option("log", "", STRING, "FILE", "append log lines to FILE, or send them to journald:NAME or syslog:NAME"),
     Option("log-format", "", STRING, "FORMAT", "how log lines are written: text or json", "text"),
     Option("log-level", "", STRING, "LEVEL", "least level that is logged: debug, info, warning or error"),
-    Option("debug", "", BOOL, "", "log debug lines too"),
+    Option("debug", "", BOOL, "", "log debug lines too, one for every step"),
     Option("systemd-cgroup", "", BOOL, "", "let systemd make cgroups; cgroupsPath is then slice:prefix:name"),
     Option("cgroup-manager", "", STRING, "NAME", "who makes cgroups: cgroupfs, systemd or disabled"),
     Option("rootless", "", STRING, "WHEN", "go on without cgroup permissions: true, false or auto", "auto"),

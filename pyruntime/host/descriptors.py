@@ -20,16 +20,18 @@ def listen_fds() -> int:
 def close_leaked(preserve: int) -> None:
     """Close every descriptor above stderr but those to pass on, and mark these close-on-exec until the last moment.
 
-    Raises Error that names the first one of --preserve-fds that is not open.
+    Raises Error that names the first one of these that is not open.
     """
     if preserve < 0:
         raise Error(f"--preserve-fds {preserve}: expected a number of descriptors, 0 or more")
-    last = 2 + listen_fds() + preserve
-    for fd in range(last - preserve + 1, last + 1):
+    listening = listen_fds()
+    last = 2 + listening + preserve
+    for fd in range(3, last + 1):
         try:
             fcntl.fcntl(fd, fcntl.F_GETFD)
-        except OSError:
-            raise Error(f"--preserve-fds {preserve}: descriptor {fd} is not open") from None
+        except (OSError, OverflowError):
+            asked = f"--preserve-fds {preserve}" if fd > 2 + listening else f"LISTEN_FDS={listening}"
+            raise Error(f"{asked}: descriptor {fd} is not open") from None
     if last > 2:
         close_range(3, last, mark_only=True)
     close_above(last)

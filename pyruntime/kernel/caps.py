@@ -2,7 +2,7 @@
 
 import _struct
 
-from pyruntime.kernel.syscall import syscall
+from pyruntime.kernel.syscall import buffer, syscall
 
 NAMES = (
     "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID",
@@ -57,13 +57,24 @@ def drop_bounding(keep: int) -> None:
             return
 
 
+def capget() -> "tuple[int, int, int]":
+    """Our effective, permitted and inheritable sets as bit masks."""
+    data = buffer(24)
+    syscall("capget", _struct.pack("Ii", _VERSION_3, 0), data)
+    low, high = _struct.unpack("3I3I", bytes(data))[:3], _struct.unpack("3I3I", bytes(data))[3:]
+    effective, permitted, inheritable = (low[n] | high[n] << 32 for n in range(3))
+    return effective, permitted, inheritable
+
+
 def bounding() -> int:
-    """The bounding set of this process as a bit mask."""
+    """The bounding set of this process as a bit mask, up to the last capability the kernel knows. Raises OSError."""
     bits = 0
     for number in range(64):
         try:
             bits |= syscall("prctl", _PR_CAPBSET_READ, number, 0, 0, 0) << number
-        except OSError:
+        except OSError as error:
+            if error.errno != _EINVAL:
+                raise
             break
     return bits
 

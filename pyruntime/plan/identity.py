@@ -9,12 +9,12 @@ from pyruntime.steps.base import Step
 from pyruntime.steps.stdio import OwnStdio
 
 
-def settings(process: Process, facts: Facts, path: str, user_namespace: bool) -> "list[Step]":
-    """Scheduling, limits and the like, while init still has every right."""
+def settings(process: Process, facts: Facts, path: str, user_namespace: bool, by_host: bool) -> "list[Step]":
+    """Scheduling, limits and the like, while init still has every right; `by_host` the one that is a file in /proc."""
     found: "list[Step]" = []
     if process.oomScoreAdj is not None:
         lenient = facts.rootless or user_namespace
-        found.append(limits.SetOomScore(f"{path}.oomScoreAdj", process.oomScoreAdj, lenient, by_host=user_namespace))
+        found.append(limits.SetOomScore(f"{path}.oomScoreAdj", process.oomScoreAdj, lenient, by_host=by_host))
     if process.scheduler is not None:
         found.append(limits.SetScheduler(f"{path}.scheduler", process.scheduler))
     if process.ioPriority is not None:
@@ -22,8 +22,13 @@ def settings(process: Process, facts: Facts, path: str, user_namespace: bool) ->
     return found
 
 
-def become(process: Process, facts: Facts, path: str, make_cwd: bool, user_namespace: bool) -> "list[Step]":
-    """From root to the process's user: the order is the rule, each step needs rights that the next takes away."""
+def become(
+    process: Process, facts: Facts, path: str, make_cwd: bool, user_namespace: bool, groups_denied: bool
+) -> "list[Step]":
+    """From root to the process's user: the order is the rule, each step needs rights that the next takes away.
+
+    `groups_denied`: the user namespace may be one that forbids setgroups.
+    """
     user = process.user
     umask = 0o022 if user.umask is None else user.umask
     found: "list[Step]" = []
@@ -40,8 +45,7 @@ def become(process: Process, facts: Facts, path: str, make_cwd: bool, user_names
         found.append(steps.SetNoNewPrivs(f"{path}.noNewPrivileges"))
     sets = process.capabilities or Capabilities()  # absent means none, as nothing was granted
     found.append(steps.DropBounding(f"{path}.capabilities.bounding", known(sets.bounding)))
-    lenient = user_namespace or facts.rootless
-    found.append(steps.SetUser(f"{path}.user", user.uid, user.gid, user.additionalGids, lenient))
+    found.append(steps.SetUser(f"{path}.user", user.uid, user.gid, user.additionalGids, groups_denied))
     found.append(
         steps.SetCapabilities(
             f"{path}.capabilities",

@@ -20,6 +20,7 @@ def join(
     """From a command to a process inside; `sub_cgroup` is what --cgroup says, None without it."""
     kinds = sorted(container.own.get("namespaces", []), key=_ORDER.index)
     user = "user" in kinds
+    denied = bool(container.own.get("groupsDenied", user))
     return [
         steps.OpenTarget(_CONTAINER, container, kinds),
         *_cgroup(container, sub_cgroup),
@@ -28,14 +29,14 @@ def join(
         *stdio.make(request),
         *_enter(container, kinds, facts, process, request),
         *_keyring(container, user),
-        *_procfs(process, user),
-        rootfs.OpenRoot("rule: look-ups start at the container's root", "/"),
+        _root(container, kinds),
         *stdio.pidfd(request, "setns"),
-        *identity.settings(process, facts, "process", user),
+        *identity.settings(process, facts, "process", user, by_host=True),  # /proc is the container's by now
         *stdio.attach(process, request, on_dev=False),
-        *identity.become(process, facts, "process", make_cwd=False, user_namespace=user),
+        *identity.become(process, facts, "process", make_cwd=False, user_namespace=user, groups_denied=denied),
         program.FindProgram("process.args[0]", process.args[0]),
         program.PassDescriptors("rule: no descriptor of ours enters the container", request.extra_fds),
+        *stdio.hold(process, request),
         *([record.WritePidFile("--pid-file", request.pid_file)] if request.pid_file else []),
         program.Execve("process.args", process.args),
         program.AwaitExec("rule: `exec` reports a program that can't be executed"),
@@ -66,6 +67,13 @@ def _enter(container: Container, kinds: "list[str]", facts: Facts, process: Proc
     if affinity is not None and affinity.final:
         found.append(limits.SetAffinity("process.execCPUAffinity.final", cpu_list(affinity.final), by_host=False))
     return found
+
+
+def _root(container: Container, kinds: "list[str]") -> Step:
+    """The root of a mount namespace is entered with it; a container without one has only its init's, by chroot."""
+    if "mount" in kinds:
+        return rootfs.OpenRoot("rule: look-ups start at the container's root", "/")
+    return rootfs.ChangeRoot("the container's root", str(container.data["config"].get("rootfs", "")), "chroot")
 
 
 def _initial_affinity(process: Process) -> "list[Step]":
@@ -99,9 +107,3 @@ def _keyring(container: Container, user: bool) -> "list[Step]":
     if not container.own.get("keyring"):
         return []
     return [namespaces.JoinKeyring("the container's session keyring", f"_ses.{container.id}", user)]
-
-
-def _procfs(process: Process, user: bool) -> "list[Step]":
-    if process.oomScoreAdj is None or user:
-        return []
-    return [rootfs.OpenProcfs("process.oomScoreAdj")]

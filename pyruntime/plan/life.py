@@ -74,6 +74,7 @@ def intent(config: Config, request: Request, facts: Facts, cgroup: str) -> "dict
         "keyring": request.keyring,
         "privatePid": config.linux.namespace("pid") is not None,
         "rootless": facts.rootless,
+        "groupsDenied": _groups_denied(config, facts),
         "userNamespace": config.linux.namespace("user") is not None,
         "namespaces": [entry.type for entry in config.linux.namespaces],
         "wasm": facts.module is not None,
@@ -122,7 +123,7 @@ def _module(process: Process, facts: Facts) -> "list[Step]":
 
 def _process_settings(config: Config, process: Process, facts: Facts) -> "list[Step]":
     user = config.linux.namespace("user") is not None
-    found = identity.settings(process, facts, "process", user)
+    found = identity.settings(process, facts, "process", user, by_host=user)
     if config.linux.personality is not None:
         found.append(settings.SetPersonality("linux.personality", config.linux.personality.domain))
     return found
@@ -143,7 +144,14 @@ def _become(config: Config, process: Process, request: Request, facts: Facts) ->
     if request.listen_fds:
         process = process.replace(env=[*process.env, f"LISTEN_FDS={request.listen_fds}", "LISTEN_PID=1"])
     user = config.linux.namespace("user") is not None
-    return identity.become(process, facts, "process", make_cwd=True, user_namespace=user)
+    denied = _groups_denied(config, facts)
+    return identity.become(process, facts, "process", make_cwd=True, user_namespace=user, groups_denied=denied)
+
+
+def _groups_denied(config: Config, facts: Facts) -> bool:
+    """Whether setgroups may be forbidden: to an unprivileged command, and in a user namespace of another's making."""
+    user = config.linux.namespace("user")
+    return facts.euid != 0 or facts.in_user_namespace or (user is not None and bool(user.path))
 
 
 def _finish(config: Config, process: Process, request: Request, facts: Facts) -> "list[Step]":

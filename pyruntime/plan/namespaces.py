@@ -6,6 +6,7 @@ namespace meets joined ones (which belong to another user namespace and must be 
 """
 
 from pyruntime.config.linux import TimeOffsets
+from pyruntime.config.rules.sysctl import canonical, owner
 from pyruntime.config.spec import Config
 from pyruntime.host.facts import Facts
 from pyruntime.plan import stdio
@@ -39,7 +40,9 @@ def _staged(config: Config) -> bool:
 
 def enter(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[Step]":
     """From the first look at a namespace file to an init that is root in all of its namespaces."""
-    found: "list[Step]" = [steps.OpenNamespace(why, kind, path) for kind, path, why in _joined(config)]
+    found: "list[Step]" = [
+        steps.OpenNamespace(why, kind, path, _sysctl_in(config, kind)) for kind, path, why in _joined(config)
+    ]
     hide = facts.euid == 0  # an unprivileged command could not write the id maps of a process it may not trace
     found += (_by_stage if _staged(config) else _directly)(config, request, bool(cgroup), hide)
     found += _id_maps(config, facts)
@@ -57,6 +60,11 @@ def enter(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[
     if "network" in new_types(config):
         found.append(steps.LoopbackUp(_because(config, "network")))
     return found
+
+
+def _sysctl_in(config: Config, kind: str) -> str:
+    """The first of the config's sysctls that belongs to namespaces of this kind, "" for none."""
+    return next((name for name in config.linux.sysctl if owner(canonical(name)) == kind), "")
 
 
 def _owned_by_root(config: Config) -> "list[Step]":

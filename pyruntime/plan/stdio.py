@@ -53,6 +53,11 @@ def attach(process: Process, request: Request, on_dev: bool) -> "list[Step]":
     return found
 
 
+def hold(process: Process, request: Request) -> "list[Step]":
+    """Host lane, before execve: what `attend` copies from and to."""
+    return [steps.HoldMaster("process.terminal")] if process.terminal and request.foreground else []
+
+
 def window(process: Process, request: Request) -> "tuple[int, int]":
     """Rows and columns of the container's terminal: the caller's where it looks through to that, else consoleSize."""
     if any(request.window):

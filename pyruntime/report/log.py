@@ -71,6 +71,16 @@ class Log:
         if self._wants("debug"):
             self._sink("debug", text, {**extra, **(_caller() if self._form == "text" else {})})
 
+    @property
+    def debugging(self) -> bool:
+        """Whether debug lines are wanted."""
+        return self._least == 0
+
+    @property
+    def apart(self) -> bool:
+        """Whether the log is not stderr, which may be the container's too."""
+        return self._file != _STDERR
+
     def settle(self) -> None:
         """Write the warnings held back: the command went well so far."""
         held, self._held = self._held, []

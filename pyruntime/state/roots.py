@@ -16,6 +16,14 @@ def default_root(environ: "dict[bytes, bytes]", euid: int, in_user_namespace: bo
     return f"{runtime_dir}/{NAME}" if user and runtime_dir else f"/run/{NAME}"
 
 
+def root_mode(root: str, environ: "dict[bytes, bytes]") -> int:
+    """The permissions of a new state root. Directly below XDG_RUNTIME_DIR it is sticky, which spares it from being
+    cleaned up by age (XDG Base Directory Specification).
+    """
+    runtime_dir = os_text(environ.get(b"XDG_RUNTIME_DIR", b""))
+    return 0o1700 if runtime_dir and root == f"{runtime_dir}/{NAME}" else 0o700
+
+
 def os_text(value: bytes) -> str:
     """Bytes of the environment as text."""
     return value.decode("utf-8", "surrogateescape")

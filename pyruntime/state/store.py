@@ -16,6 +16,7 @@ import posix as os
 from pyruntime.errors import Error, StateError, explain_oserror
 from pyruntime.report.jsonout import dumps
 from pyruntime.state import claim
+from pyruntime.state.roots import root_mode
 from pyruntime.version import SPEC
 
 TYPE_CHECKING = False
@@ -123,9 +124,13 @@ def reserve(root: str, container_id: str) -> Container:
         ) from None
     except OSError as error:
         raise Error(f"cannot make the state directory: {explain_oserror(error)}") from None
-    dir_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    os.fchmod(dir_fd, 0o711)
-    fcntl.flock(dir_fd, fcntl.LOCK_EX)
+    try:
+        dir_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.fchmod(dir_fd, 0o711)
+        fcntl.flock(dir_fd, fcntl.LOCK_EX)
+    except BaseException:  # nobody else would take it back
+        os.rmdir(path)
+        raise
     return Container(
         root, container_id, dir_fd, {"ociVersion": SPEC, "id": container_id, "pyruntime": {"format": FORMAT}}
     )
@@ -133,9 +138,10 @@ def reserve(root: str, container_id: str) -> Container:
 
 def _make_root(root: str) -> None:
     parts = root.strip("/").split("/")
+    mode = root_mode(root, os.environ)
     for end in range(1, len(parts) + 1):
         try:
-            os.mkdir("/" + "/".join(parts[:end]), 0o700 if end == len(parts) else 0o755)
+            os.mkdir("/" + "/".join(parts[:end]), mode if end == len(parts) else 0o755)
         except FileExistsError:
             continue
         except OSError as error:

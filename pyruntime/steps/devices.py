@@ -52,6 +52,8 @@ class MakeDevices(Step):
 
     def _bind(self, root: int, node: Node) -> None:
         tree = mounts.open_tree(node.path, recursive=False)
+        if not self.bind:  # without a user namespace the container's root could chmod the host's node
+            mounts.set_attributes(tree, mounts.RDONLY, propagation=mounts.PROPAGATION["private"])
         target = paths.make_file(root, node.path)
         mounts.attach(tree, target)
         os.close(tree)
@@ -62,20 +64,28 @@ class MakeDevices(Step):
         try:
             os.mknod(name, _KINDS[node.kind] | node.mode, os.makedev(node.major, node.minor), dir_fd=parent)
         except FileExistsError:
-            self._check(parent, name, node)
+            pass
         except PermissionError:
             os.close(parent)
             self._bind(root, node)  # an outer user namespace, or a device program of an outer container
             return
         except OSError as error:
             raise OSError(error.errno, error.strerror, node.path) from None
-        os.chown(name, node.uid, node.gid, dir_fd=parent, follow_symlinks=False)
-        if os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & 0o7777 != node.mode:
-            os.chmod(name, node.mode, dir_fd=parent)  # no link: the stat above has just seen the node
+        fd = os.open(name, paths.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        self._settle(fd, node)
+        os.close(fd)
         os.close(parent)
 
-    def _check(self, parent: int, name: str, node: Node) -> None:
-        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    def _settle(self, fd: int, node: Node) -> None:
+        """Owner and mode, by the descriptor: a name could be swapped for a link by whoever shares the rootfs."""
+        found = os.fstat(fd)
+        self._check(found, node)
+        if (found.st_uid, found.st_gid) != (node.uid, node.gid):
+            os.chown(f"/proc/self/fd/{fd}", node.uid, node.gid)
+        if found.st_mode & 0o7777 != node.mode:
+            os.chmod(f"/proc/self/fd/{fd}", node.mode)
+
+    def _check(self, found: os.stat_result, node: Node) -> None:
         wanted = 0 if node.kind == "p" else os.makedev(node.major, node.minor)
         if found.st_mode & _S_IFMT != _KINDS[node.kind] or found.st_rdev != wanted:
             raise Error(

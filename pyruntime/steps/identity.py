@@ -168,12 +168,16 @@ class SetCapabilities(Step):
         )
 
     def run(self, walker: "Walker") -> None:
+        asked = caps.mask(self.effective), caps.mask(self.permitted), caps.mask(self.inheritable)
         try:
-            caps.capset(caps.mask(self.effective), caps.mask(self.permitted), caps.mask(self.inheritable))
+            caps.capset(*asked)
+            found = caps.capget()
         except OSError as error:
             raise Error(
                 f"{self.because}: {explain_oserror(error)}: the runtime itself lacks one of {_names(self.permitted)}"
             ) from None
+        if found != asked:
+            raise Error(f"{self.because}: expected the sets {asked}, the kernel has {found}")
         try:
             caps.set_ambient(caps.mask(self.ambient))
         except OSError as error:

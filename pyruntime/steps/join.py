@@ -4,6 +4,7 @@ import posix as os
 
 from pyruntime.errors import StateError
 from pyruntime.kernel import ns
+from pyruntime.kernel.paths import O_PATH
 from pyruntime.kernel.procfs import read
 from pyruntime.state import life
 from pyruntime.state.store import Container
@@ -34,6 +35,8 @@ class OpenTarget(Step):
                 path = f"/proc/{pid}/ns/{ns.FILES[kind]}"
                 if os.stat(path).st_ino != os.stat(f"/proc/self/ns/{ns.FILES[kind]}").st_ino:
                     walker.fds[f"ns:{kind}"] = ns.open_namespace(path, kind)
+            if "mount" not in self.kinds:  # then no namespace holds the container's root, its init alone does
+                walker.fds["root"] = os.open(f"/proc/{pid}/root", O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
             raise StateError(f"cannot exec in a stopped container: {self.container.id}") from None
         # Only now is it known that these were init's: a reused pid would have another start time.
@@ -66,6 +69,6 @@ class OpenCgroup(Step):
     def _of_init(self) -> str:
         """A cgroup with controllers for its children takes no process (cgroup-v2.rst, "No Internal Process")."""
         for line in read(f"/proc/{self.container.pid}/cgroup").splitlines():
-            if line.startswith("0::"):
+            if line.startswith("0::/") and not line.startswith("0::/.."):  # outside of what our cgroup namespace shows
                 return str(self.container.own.get("cgroupMount", "")) + line[3:]
         return self.directory

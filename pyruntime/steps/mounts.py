@@ -253,7 +253,8 @@ class MountCgroup(MountStep):
         self.host_tree = host_tree
 
     def describe(self) -> str:
-        return f"mount cgroup2 on {self.destination} ({self.words}); if refused, bind {self.host_tree}"
+        leave = f"; if refused, bind {self.host_tree} read-only" if self.host_tree else ""
+        return f"mount cgroup2 on {self.destination} ({self.words}){leave}"
 
     def run(self, walker: "Walker") -> None:
         target = paths.make_directory(walker.fds["root"], self.destination)
@@ -263,6 +264,7 @@ class MountCgroup(MountStep):
             if error.errno not in (_EPERM, _EBUSY) or not self.host_tree:
                 raise
             mount_fd = mounts.open_tree(self.host_tree, recursive=False)
-            mounts.set_attributes(mount_fd, self.attributes.set)
+            # The whole host's tree: where cgroup2 can't be mounted, what of it is writable is not the container's.
+            mounts.set_attributes(mount_fd, self.attributes.set | mounts.RDONLY)
         self._attach(mount_fd, target)
         os.close(mount_fd)

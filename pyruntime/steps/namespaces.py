@@ -22,10 +22,12 @@ class OpenNamespace(Step):
 
     lane = HOST
 
-    def __init__(self, because: str, kind: str, path: str) -> None:
+    def __init__(self, because: str, kind: str, path: str, changed: str = "") -> None:
+        """`changed`: the sysctl that is set in it, which may then not be the host's."""
         super().__init__(because)
         self.kind = kind
         self.path = path
+        self.changed = changed
 
     def describe(self) -> str:
         return f"open the {self.kind} namespace {self.path}"
@@ -35,6 +37,12 @@ class OpenNamespace(Step):
             walker.fds[f"ns:{self.kind}"] = ns.open_namespace(self.path, self.kind)
         except ValueError as error:
             raise Error(f"{self.because}.path {self.path}: {error}") from None
+        ours = os.stat(f"/proc/self/ns/{ns.FILES[self.kind]}")
+        if self.changed and os.fstat(walker.fds[f"ns:{self.kind}"]).st_ino == ours.st_ino:
+            raise Error(
+                f'sysctl "{self.changed}" is not in a separate kernel namespace: {self.because}.path {self.path} '
+                f"is the host's own {self.kind} namespace; remove it from linux.sysctl"
+            )
 
 
 class Clone(Step):
@@ -69,12 +77,12 @@ class Clone(Step):
             home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
             ns.setns(walker.fds["ns:pid"], "pid")
         pid = process.clone3(ns.mask(self.new), walker.fds.get("cgroup") if self.in_cgroup else None)
+        if pid:
+            walker.values["stage_pid" if self.stage else "init_pid"] = pid
         walker.split(child=pid == 0)
         if home is not None and pid:
             ns.setns(home, "pid")
             os.close(home)
-        if pid:
-            walker.values["stage_pid" if self.stage else "init_pid"] = pid
 
     def undo(self, walker: "Walker") -> None:
         for name in ("stage_pid", "init_pid"):
@@ -227,6 +235,7 @@ class BecomeRoot(Step):
     def run(self, walker: "Walker") -> None:
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
+        process.set_dumpable(False)  # a change of ids makes it what fs.suid_dumpable says
 
 
 class Isolate(Step):

@@ -53,7 +53,7 @@ class Reserve(Step):
 
     def undo(self, walker: "Walker") -> None:
         container = walker.objects.pop("container", None)
-        if isinstance(container, Container):
+        if isinstance(container, Container) and not walker.unfinished:  # else `delete --force` needs what is noted
             container.remove()
 
 
@@ -86,8 +86,8 @@ class MakeCgroup(Step):
             container_of(walker).data["cgroup_paths"] = {}
             return
         directory = self.mount + self.path
-        walker.fds["cgroup"] = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         walker.texts["cgroup"] = directory
+        walker.fds["cgroup"] = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         claim.write(container_of(walker))
         walker.objects["oom_check"] = lambda: oom_kills(directory) > 0
 
@@ -95,7 +95,10 @@ class MakeCgroup(Step):
         directory = walker.texts.get("cgroup")
         if directory:
             walker.close_fd("cgroup")
-            kill.kill(directory)
+            try:
+                kill.kill(directory)
+            except CgroupError:  # init is dead all the same; anybody else is told by what follows
+                pass
             members.remove(directory)
             made = walker.objects.get("made_cgroups")
             fs.uncreate([path for path in made if path != directory] if isinstance(made, list) else [])
@@ -262,11 +265,13 @@ class WritePidFile(Step):
             os.write(fd, str(walker.values["init_pid"]).encode())
             os.close(fd)
             os.rename(temporary, self.path)
+            walker.values["pid_file"] = 1
         except OSError as error:
             raise Error(f"cannot write the pid file {self.path}: {explain_oserror(error)}") from None
 
     def undo(self, walker: "Walker") -> None:
-        _unlink(self.path)
+        if walker.values.pop("pid_file", 0):  # one that was there before is not ours to take
+            _unlink(self.path)
 
 
 def _unlink(path: str) -> None:

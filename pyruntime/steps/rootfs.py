@@ -65,9 +65,12 @@ class BindRoot(Step):
 
     def run(self, walker: "Walker") -> None:
         target = os.open(self.rootfs, paths.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        real = os.readlink(f"/proc/self/fd/{target}")
+        if real != self.rootfs:  # checked before, but who owns the bundle may have put a link there since
+            raise Error(f"{self.because}: invalid rootfs: {self.rootfs} leads to {real}")
         if self.parent:
             self._change_parent()  # before the copy, which is shared if what it copies is
-        root = mounts.open_tree(self.rootfs, recursive=True)
+        root = mounts.open_tree("", recursive=True, dir_fd=target)
         mounts.attach(root, target)
         os.close(target)
         walker.fds["root"] = root

@@ -67,6 +67,19 @@ class TakePipes(Step):
             walker.close_fd(f"pipe:{fd}")
 
 
+class HoldMaster(Step):
+    """Hold the master end of the process's terminal: it travels with a baton, and execve passes none."""
+
+    lane = HOST
+
+    def describe(self) -> str:
+        return "hold the master end of the terminal"
+
+    def run(self, walker: "Walker") -> None:
+        if "master" not in walker.fds:
+            raise SystemError("the terminal's master end did not come with the baton")
+
+
 class OwnStdio(Step):
     """Give stdin, stdout and stderr to the process's user, so that it may reopen them; the group stays."""
 

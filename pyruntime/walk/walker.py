@@ -19,7 +19,8 @@ class Walker:
     """The state of a walk: the list, our lane, and the slots for what is known late.
 
     `values` are numbers (a pid), `fds` descriptors we hold by name, `texts` strings a later step of our lane needs,
-    `signals` those that came while nobody attended to the program yet.
+    `signals` those that came while nobody attended to the program yet; `undoing` tells that
+    the walk has failed, `unfinished` that an undo has too.
     """
 
     def __init__(self, steps: "list[Step]", trace: "Callable[[int, Step], None] | None" = None) -> None:
@@ -34,6 +35,8 @@ class Walker:
         self.other: "Channel | None" = None
         self.trace = trace
         self.signals: "list[int]" = []
+        self.undoing = False
+        self.unfinished = False
         self._gift_values: "list[str]" = []
         self._gift_fds: "list[str]" = []
 
@@ -140,11 +143,7 @@ class Walker:
             os._exit(1)
         if isinstance(error, PeerGone):
             error = self._why_gone(error)
-        for step in reversed(done):
-            try:
-                step.undo(self)
-            except (Error, OSError):  # the first error is the one to tell; `delete --force` can finish the rest
-                continue
+        self._undo(done)
         if isinstance(error, Failed):
             raise StepError(self._named(error.text, error.index)) from None
         if isinstance(error, (Error, OSError)):
@@ -152,10 +151,21 @@ class Walker:
             raise StepError(self._named(_detail(error, self.steps[self.index]), self.index), code) from None
         raise error
 
+    def _undo(self, done: "list[Step]") -> None:
+        """Take steps back, the last one first; no signal breaks it off any more."""
+        self.undoing = True
+        for step in reversed(done):
+            try:
+                step.undo(self)
+            except (Error, OSError):  # the first error is the one to tell; `delete --force` can finish the rest
+                self.unfinished = True
+
     def _why_gone(self, error: PeerGone) -> Error:
         """Init ended without a word: say how, from its wait status."""
         pid = self.values.get("init_pid")
         how = "ended unexpectedly"
+        if self.channel is not None:  # it may be our word only that was lost, and init waits for it
+            self.channel.close()
         if pid:
             try:
                 _, status = os.waitpid(pid, 0)

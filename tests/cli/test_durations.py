@@ -1,5 +1,7 @@
 """Durations as Go reads them, sizes with binary units."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +44,13 @@ def test_durations(text: str, seconds: float) -> None:
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(UsageError):
         duration(text)
+
+
+@pytest.mark.parametrize("read", [duration, size])
+def test_a_number_without_end_is_refused(read: "Callable[[str], float]") -> None:
+    for text in ("9" * 5000 + "m", "." + "1" * 5000 + "m"):
+        with pytest.raises(UsageError, match="a number of more than 64 characters"):
+            read(text)
 
 
 def test_the_longest_duration() -> None:

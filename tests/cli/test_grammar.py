@@ -269,7 +269,7 @@ def test_wrong_flags(text: str, message: str) -> None:
     assert isinstance(error, UsageError)
 
 
-@pytest.mark.parametrize("digits", ["", "-", "+", "1_0", "0x10", " 1", "\u0661", "1.0"])
+@pytest.mark.parametrize("digits", ["", "-", "+", "1_0", "0x10", " 1", "\u0661", "1.0", "9" * 20, "9" * 5000])
 def test_what_is_no_number(digits: str) -> None:
     with pytest.raises(CommandLineError, match="expected a whole number"):
         parse(["p", "create", "--preserve-fds", digits, "box"])

@@ -9,9 +9,11 @@ import pytest
 from tests.clients.callers import Caller
 from tests.system.conftest import bundle as bundle
 from tests.system.conftest import busybox as busybox
+from tests.system.conftest import ground as ground
 from tests.system.conftest import make as make
 from tests.system.conftest import no_leaks as no_leaks
 from tests.system.conftest import own_mounts as own_mounts
+from tests.system.conftest import tmp_path as tmp_path
 from tests.system.harness import Bundle, new_id
 
 HERE = Path(__file__).parent

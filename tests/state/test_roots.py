@@ -3,7 +3,7 @@
 import pytest
 
 from pyruntime.errors import Error
-from pyruntime.state.roots import check_root, default_root
+from pyruntime.state.roots import check_root, default_root, root_mode
 
 XDG = {b"XDG_RUNTIME_DIR": b"/run/user/7"}
 
@@ -32,3 +32,18 @@ def test_given() -> None:
     for path in ("/", "/a/..", "//"):
         with pytest.raises(Error, match="--root"):
             check_root(path)
+
+
+@pytest.mark.parametrize(
+    ("root", "environ", "mode"),
+    [
+        ("/run/user/7/pyruntime", XDG, 0o1700),
+        ("/run/user/7/other", XDG, 0o700),
+        ("/run/pyruntime", XDG, 0o700),
+        ("/pyruntime", {b"XDG_RUNTIME_DIR": b""}, 0o700),
+    ],
+)
+def test_a_root_below_the_runtime_directory_is_not_cleaned_up(
+    root: str, environ: "dict[bytes, bytes]", mode: int
+) -> None:
+    assert root_mode(root, environ) == mode

@@ -29,6 +29,16 @@ def refused(container: Container) -> str:
     return caught.value.text
 
 
+def test_a_directory_that_can_not_be_locked_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(fd: int, operation: int) -> None:
+        raise OSError(5, os.strerror(5))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="Input/output error"):
+        store.reserve(str(tmp_path / "root"), "x")
+    assert os.listdir(tmp_path / "root") == []
+
+
 def test_what_is_saved_is_loaded(container: Container) -> None:
     container.own["bundle"] = "/b\u00e4\udcff"
     container.save()

@@ -81,10 +81,14 @@ def make_rootfs(path: Path, busybox: Path) -> Path:
 
 
 def chown_tree(path: Path, owner: int) -> None:
-    """Give a tree to the user and group of one number, but for the programs that every rootfs shares."""
+    """Give a tree to the user and group of one number, but for the programs that every rootfs shares.
+
+    Stays on the tree's filesystem: a mount that a failed test left there may be the host's own /dev/null.
+    """
+    device = path.stat().st_dev
     for base, folders, files in os.walk(path):
         for each in (".", *folders, *files):
-            if each != "busybox":
+            if each != "busybox" and os.lstat(os.path.join(base, each)).st_dev == device:
                 os.chown(os.path.join(base, each), owner, owner, follow_symlinks=False)
 
 

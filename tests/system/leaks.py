@@ -19,13 +19,10 @@ def become_subreaper() -> None:
 
 
 def cgroup2_mount() -> str:
-    """Where this host mounts its cgroup2 tree; "" where it does not."""
+    """Where this host mounts its cgroup2 tree, the last one if there are several; "" where it does not."""
     with open("/proc/self/mountinfo") as lines:
-        for line in lines:
-            fields = line.split()
-            if fields[fields.index("-") + 1] == "cgroup2":
-                return fields[4]
-    return ""
+        fields = [line.split() for line in lines]
+    return next((each[4] for each in reversed(fields) if each[each.index("-") + 1] == "cgroup2"), "")
 
 
 def descendants(pid: int) -> "dict[int, str]":

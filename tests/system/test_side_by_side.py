@@ -116,7 +116,7 @@ def _entries(rootfs: Path) -> "list[str]":
 def _normal(section: str, line: str, folder: Path, host: "list[str]") -> str:
     line = line.replace(str(folder), "BUNDLE").replace(f"{harness.PREFIX}-{folder.name}", "ID")
     if section == "mounts":
-        return _mount(line)
+        return _mount(line.replace(_below_mount(folder), " BUNDLE"))
     if section == "ns":
         return f"{line.split(':')[0]} {'of the host' if line in host else 'new'}"
     if section == "fds":
@@ -124,11 +124,22 @@ def _normal(section: str, line: str, folder: Path, host: "list[str]") -> str:
     return line
 
 
+def _below_mount(folder: Path) -> str:
+    """The folder as mountinfo's fourth field has it: from the root of the filesystem it lies on, a tmpfs say."""
+    point = next(parent for parent in folder.parents if os.path.ismount(parent))
+    return f" /{folder.relative_to(point)}"
+
+
 def _mount(line: str) -> str:
-    """A line of mountinfo without the numbers, and with the peer groups' kinds alone; proc(5)."""
+    """A line of mountinfo without the numbers, and with the peer groups' kinds alone; proc(5).
+
+    Whether the root's own mount is a slave is left out: runc 1.1.5 leaves it one, later ones and we do not.
+    """
     fields = line.split()
     dash = fields.index("-")
     peers = sorted(field.partition(":")[0] for field in fields[6:dash])
+    if fields[4] == "/":
+        peers = [kind for kind in peers if kind != "master"]
     root = fields[3]
     if "BUNDLE" in root:
         root = root[root.index("BUNDLE") :]

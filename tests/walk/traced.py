@@ -18,7 +18,7 @@ from pyruntime.walk.walker import Walker
 class Traced(Walker):
     """A walker that tells every step before it is run."""
 
-    def __init__(self, steps: "list[Step]") -> None:
+    def __init__(self, steps: "list[Step]", trace: object = None) -> None:
         super().__init__(steps, self._tell)
 
     def _tell(self, index: int, step: Step) -> None:

@@ -17,10 +17,13 @@ from pyruntime.pathtext import absolute
 from pyruntime.plan import identity, life
 from pyruntime.plan.request import Request
 from pyruntime.plan.rootfs import root_path
+from pyruntime.steps.base import HOST
+from pyruntime.steps.program import PassDescriptors
 from pyruntime.walk.walker import Walker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from pyruntime.steps.base import Step
@@ -131,10 +134,28 @@ def start(context: Context, config: Config, request: Request) -> Walker:
     steps, warnings = plan(config, request, gather(context, config, request))
     for text in warnings:
         context.log.warning(text)
-    walker = Walker(steps)
+    walker = Walker(steps, tracer(context, steps))
     interruptible(walker, request.foreground)
     walker.walk()
     return walker
+
+
+def tracer(context: Context, steps: "list[Step]") -> "Callable[[int, Step], None] | None":
+    """What tells the log of every step ahead of it, if it wants debug lines.
+
+    Steps of the process that becomes the container are told only to a log apart from stderr, which is the container's,
+    and only as long as it is open.
+    """
+    log = context.log
+    if not log.debugging:
+        return None
+    closed = next(index for index, step in enumerate(steps) if isinstance(step, PassDescriptors))
+
+    def trace(index: int, step: "Step") -> None:
+        if step.lane == HOST or (log.apart and index <= closed):
+            log.debug(f"step {index + 1} of {len(steps)}: {step.lane}: {step.describe()} [{step.because}]")
+
+    return trace
 
 
 def terminals(none: bool) -> "tuple[int, ...]":
@@ -167,7 +188,10 @@ def interruptible(walker: Walker, attended: bool) -> None:
     """
 
     def interrupt(number: int, frame: "FrameType | None") -> None:
+        if walker.undoing:
+            return
         if not (attended and walker.reached_program()):
+            walker.undoing = True  # before a second signal can come
             raise Interrupted(f"interrupted by signal {number} during set-up", 128 + number)
         walker.signals.append(number)
 

@@ -2,7 +2,8 @@
 
 from pyruntime.cgroup.tree import sub_path
 from pyruntime.cli.context import Context
-from pyruntime.cli.verbs.create import interruptible, terminals, window
+from pyruntime.cli.grammar import DIGITS
+from pyruntime.cli.verbs.create import interruptible, terminals, tracer, window
 from pyruntime.config.load import load_config, load_process
 from pyruntime.config.process import Capabilities, Process
 from pyruntime.config.unsupported import refuse_unsupported_process
@@ -39,7 +40,8 @@ def run(context: Context) -> int:
         request.window = window()
     for text in identity.warnings(process):
         context.log.warning(text)
-    walker = Walker(join(container, process, request, Facts(), _sub_cgroup(context)))
+    steps = join(container, process, request, Facts(), _sub_cgroup(context))
+    walker = Walker(steps, tracer(context, steps))
     interruptible(walker, request.foreground)
     walker.walk()
     if detach:
@@ -146,9 +148,10 @@ def _user(context: Context, process: Process) -> "object":
 
 
 def _number(word: str, flag: str) -> int:
-    if not (word.isascii() and word.isdigit()) or int(word) > _ID_MAX:
+    if not (word.isascii() and word.isdigit() and len(word) < DIGITS) or int(word) > _ID_MAX:
         raise UsageError(
-            f"{flag}: expected a number from 0 to {_ID_MAX}, got {word!a}; names are not looked up in the container"
+            f"{flag}: expected a number from 0 to {_ID_MAX}, got {word[:64]!a}; "
+            "names are not looked up in the container"
         )
     return int(word)
 

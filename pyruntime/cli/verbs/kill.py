@@ -3,6 +3,7 @@
 import _signal
 
 from pyruntime.cli.context import Context
+from pyruntime.cli.grammar import DIGITS
 from pyruntime.errors import StateError, UsageError
 from pyruntime.state import life
 from pyruntime.state.store import Container
@@ -21,15 +22,20 @@ def run(context: Context) -> int:
 
 
 def parse_signal(word: str) -> int:
-    """A signal's number from its number or its name, with or without SIG, in any case. Raises UsageError."""
-    if word.isascii() and word.isdigit():
+    """A signal's number from its number or its name, with or without SIG, in any case. Raises UsageError.
+
+    0 is no signal: it only asks whether there is a process to send one to, kill(2).
+    """
+    if word.isascii() and word.isdigit() and len(word) < DIGITS:
         number = int(word)
     else:
         name = word.upper()
-        number = getattr(_signal, name if name.startswith("SIG") else f"SIG{name}", 0)
-        number = number if isinstance(number, int) else 0
-    if not 0 < number < _signal.NSIG:
-        raise UsageError(f'unknown signal "{word}"; give a number from 1 to {_signal.NSIG - 1} or a name such as KILL')
+        name = name if name.startswith("SIG") else f"SIG{name}"
+        # SIG_BLOCK and its like are numbers too, of something else.
+        number = getattr(_signal, name, -1) if name.isalnum() else -1
+    if not 0 <= number < _signal.NSIG:
+        most = _signal.NSIG - 1
+        raise UsageError(f'unknown signal "{word[:64]}"; give a number from 0 to {most} or a name such as KILL')
     return number
 
 

@@ -29,6 +29,15 @@ TABLE = {
         "7 pipe",
         ("MakePipes",),
     ),
+    "HoldMaster": Why(
+        "The pty is made inside, and its other end comes out with the next baton. `exec` has no other step of the "
+        "command left, and a terminal whose master end is closed hangs up on the process.",
+        "recvmsg",
+        (("EMFILE", "too many descriptors are open in the command"),),
+        "ls -l /proc/COMMAND/fd",
+        "7 unix, 4 pts",
+        ("OpenConsole",),
+    ),
     "OwnStdio": Why(
         "A program that isn't root reopens /dev/stdout and meets the owner of the pipe behind it. So the pipe is "
         "given to the user the program will be.",
