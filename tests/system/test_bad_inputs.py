@@ -209,7 +209,7 @@ COMMANDS: "list[tuple[list[str], int, str, bool]]" = [
     (["state", ID], 1, "does not exist", False),
     (["kill", ID], 1, "does not exist", False),
     (["kill", ID, "NOSUCH"], 1, 'unknown signal "NOSUCH"', False),
-    (["kill", ID, "0"], 1, 'unknown signal "0"', False),
+    (["kill", ID, "99"], 1, 'unknown signal "99"', False),
     (["kill", ID, "65"], 1, 'unknown signal "65"', False),
     (["delete", ID], 1, "does not exist", False),
     (["delete", ".."], 1, "invalid container ID format", False),
