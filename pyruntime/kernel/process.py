@@ -12,7 +12,7 @@ _CLONE_CHILD_SETTID = 0x01000000
 _CLONE_INTO_CGROUP = 0x200000000  # Linux 5.7
 _SIGCHLD = 17
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_NAME = 1, 4, 8, 15
+_PR_SET_DUMPABLE, _PR_SET_KEEPCAPS = 4, 8
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_GET_TID_ADDRESS = 36, 38, 40
 
 RLIMITS = {
@@ -67,11 +67,6 @@ def set_dumpable(dumpable: bool) -> None:
     syscall("prctl", _PR_SET_DUMPABLE, int(dumpable), 0, 0, 0)
 
 
-def set_death_signal(signal: int) -> None:
-    """prctl(PR_SET_PDEATHSIG): the signal sent to us when our parent ends; 0 for none."""
-    syscall("prctl", _PR_SET_PDEATHSIG, signal, 0, 0, 0)
-
-
 def set_keep_caps(keep: bool) -> None:
     """prctl(PR_SET_KEEPCAPS): whether a change of user keeps the permitted capabilities."""
     syscall("prctl", _PR_SET_KEEPCAPS, int(keep), 0, 0, 0)
@@ -80,11 +75,6 @@ def set_keep_caps(keep: bool) -> None:
 def set_no_new_privs() -> None:
     """prctl(PR_SET_NO_NEW_PRIVS): execve grants nothing any more, irrevocably."""
     syscall("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-
-
-def set_name(name: str) -> None:
-    """prctl(PR_SET_NAME): what ps shows of us, 15 bytes."""
-    syscall("prctl", _PR_SET_NAME, name.encode()[:15], 0, 0, 0)
 
 
 def set_child_subreaper() -> None:

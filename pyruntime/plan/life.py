@@ -159,7 +159,9 @@ def _finish(config: Config, process: Process, request: Request, facts: Facts) ->
     last: Step = program.Execve("process.args", process.args)
     found: "list[Step]" = []
     if facts.module is not None:
-        last = program.EnterModule(facts.module.because, process.args, process.cwd)
+        from pyruntime.engine.base import guest_env
+
+        last = program.EnterModule(facts.module.because, process.args, process.cwd, guest_env)
     else:
         found.append(program.FindProgram("process.args[0]", process.args[0]))
     found.append(program.PassDescriptors(_DESCRIPTORS, request.extra_fds))

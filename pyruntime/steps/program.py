@@ -8,6 +8,8 @@ from pyruntime.steps.base import HOST, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyruntime.engine.base import Engine, Module
     from pyruntime.walk.walker import Walker
 
@@ -148,10 +150,13 @@ class LoadModule(Step):
 class EnterModule(Step):
     """Run the module's _start in this process, where a native container would execve."""
 
-    def __init__(self, because: str, args: "list[str]", cwd: str) -> None:
+    def __init__(
+        self, because: str, args: "list[str]", cwd: str, guest_env: "Callable[[list[str], str], list[str]]"
+    ) -> None:
         super().__init__(because)
         self.args = args
         self.cwd = cwd
+        self.guest_env = guest_env  # the engines' rule, imported while planning and only for a module
 
     def describe(self) -> str:
         return f"enter the Wasm module: _start of {' '.join(self.args)}, / preopened"
@@ -164,11 +169,9 @@ class EnterModule(Step):
             if isinstance(env, dict)
             else []
         )
-        if not any(entry.startswith("PWD=") for entry in entries):
-            entries.append(f"PWD={self.cwd}")
         process.close_above(2)
         walker.channel = None
-        os._exit(engine.run(module, self.args, entries, [("/", "/")]))
+        os._exit(engine.run(module, self.args, self.guest_env(entries, self.cwd), [("/", "/")]))
 
     def _module(self, walker: "Walker") -> "tuple[Engine, Module]":
         loaded = walker.objects["module"]
