@@ -24,8 +24,9 @@ _ROOT = _HERE.rpartition("/")[0]
 _MAGIC: bytes = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER
 # What verbs import inside functions, though hardly a command goes without it.
 _ROOTS = ("pyruntime.state.roots", "pyruntime.host.userns")
-_FDS, _WAIT = "pyruntime.host.descriptors", "pyruntime.walk.foreground"
-_LATER = {"create": (_FDS,), "run": (_FDS, _WAIT), "exec": (_FDS, _WAIT)}
+_FIRST = ("pyruntime.host.descriptors", "pyruntime.kernel.exe")
+_WAIT = "pyruntime.walk.foreground"
+_LATER = {"create": _FIRST, "run": (*_FIRST, _WAIT), "exec": (*_FIRST, _WAIT)}
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -52,12 +52,14 @@ _MACHINES = {
         "unshare": 272, "capget": 125, "capset": 126, "keyctl": 250, "personality": 135, "ioprio_set": 251,
         "bpf": 321, "prlimit64": 302, "sched_setattr": 314, "fstatfs": 138, "mount": 165, "chroot": 161,
         "sched_setaffinity": 203, "setxattr": 188, "memfd_create": 319, "execveat": 322, "seccomp": 317,
+        "mmap": 9, "mprotect": 10, "brk": 12, "mremap": 25,
     },
     "aarch64": {
         "prctl": 167, "pivot_root": 41, "umount2": 39, "sethostname": 161, "setdomainname": 162, "setns": 268,
         "unshare": 97, "capget": 90, "capset": 91, "keyctl": 219, "personality": 92, "ioprio_set": 30,
         "bpf": 280, "prlimit64": 261, "sched_setattr": 274, "fstatfs": 44, "mount": 40, "chroot": 51,
         "sched_setaffinity": 122, "setxattr": 5, "memfd_create": 279, "execveat": 281, "seccomp": 277,
+        "mmap": 222, "mprotect": 226, "brk": 214, "mremap": 216,
     },
 }  # fmt: skip
 _EVERYWHERE = {
@@ -91,6 +93,24 @@ def syscall(name: str, *arguments: "Any", subject: "str | bytes | None" = None) 
         errno = _ctypes.get_errno()
         if errno != _EINTR:
             raise OSError(errno, os.strerror(errno), subject)
+
+
+def symbol(name: str) -> int:
+    """The address of a function of the C library. Raises OSError (ENOENT) where it has none of that name."""
+    try:
+        return int(_ctypes.dlsym(_libc, name))
+    except OSError:
+        raise OSError(2, "not in this C library", name) from None
+
+
+def function(name: str) -> "Any":
+    """A function of the C library, to be called with `pointer` arguments. Raises OSError (ENOENT)."""
+    return _Function(symbol(name))
+
+
+def pointer(value: int) -> "Any":
+    """An address, or any number of a register's size, as an argument for `function`."""
+    return _Pointer(value)
 
 
 def buffer(content: "bytes | int") -> "Any":

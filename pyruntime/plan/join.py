@@ -9,6 +9,7 @@ from pyruntime.state.store import Container
 from pyruntime.steps import join as steps
 from pyruntime.steps import limits, namespaces, program, record, rootfs
 from pyruntime.steps.base import Step
+from pyruntime.steps.exe import CheckExecutable
 
 _ORDER = ("user", "pid", "network", "ipc", "uts", "cgroup", "time", "mount")
 _CONTAINER = "the container's namespaces"
@@ -27,6 +28,7 @@ def join(
         *stdio.sockets(request),
         *_initial_affinity(process),
         *stdio.make(request),
+        CheckExecutable("rule: no container may change the Python that runs us"),
         *_enter(container, kinds, facts, process, request),
         *_keyring(container, user),
         _root(container, kinds),

@@ -10,8 +10,10 @@ from pyruntime.plan.request import Request
 from pyruntime.steps import limits as settings
 from pyruntime.steps import program, record
 from pyruntime.steps.base import Step
+from pyruntime.steps.exe import CheckExecutable
 from pyruntime.steps.rootfs import OpenProcfs
 
+_EXECUTABLE = "rule: no container may change the Python that runs us"
 _DESCRIPTORS = "rule: no descriptor of ours enters the container"
 
 
@@ -42,6 +44,7 @@ def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
         *stdio.make(request),
         *_module(process, facts),
         *rootfs.prepare(config, request, facts),
+        CheckExecutable(_EXECUTABLE),
         *namespaces.enter(config, request, facts, cgroup),
         *_procfs(config, process),
         *rootfs.tree(config, request, facts),

@@ -11,7 +11,7 @@ STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("the record", {"Reserve"}),
     ("the cgroup", {"MakeCgroup", "FilterDevices"}),
     ("what comes before the fork", {"MakePipes", "ConnectSocket", "MakeBarrier", "LoadModule", "PrepareMount",
-                                    "OpenNamespace"}),
+                                    "CheckExecutable", "OpenNamespace"}),
     ("namespaces", {"Clone", "LeavePipes", "Join", "Unshare", "SetTimeOffsets", "ForkInit", "AdoptInit", "WriteIdMap",
                     "BecomeRoot", "Isolate", "JoinKeyring", "LoopbackUp", "OpenProcfs"}),
     ("mounts", {"SetRootPropagation", "BindRoot", "BindMount", "MountFilesystem", "CopyUp", "MountCgroup"}),

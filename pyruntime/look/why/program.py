@@ -16,6 +16,15 @@ TABLE = {
         "strace -f -e execve pyruntime create …",
         "2 execve",
     ),
+    "CheckExecutable": Why(
+        "Whoever may look at our process from inside the container can follow /proc/PID/exe to the host's Python, keep "
+        "it open and write to it once we are gone. So at the very start of the command another file was put there: a "
+        "read-only mount of it that is attached nowhere, or a sealed copy. This reads the result back.",
+        "fstatfs, fcntl(F_GET_SEALS), readlink",
+        (("not protected", "neither could be had: an old kernel, or an outer filter; nothing was made yet"),),
+        "stat -f -c %T /proc/PID/exe; readlink /proc/PID/exe",
+        "2 prctl, 2 memfd_create",
+    ),
     "FindProgram": Why(
         "Looked up as the user and inside the root, while `create` can still say what is wrong. Found missing only by "
         "`start`, nobody would be listening any more.",
