@@ -24,11 +24,6 @@ PROCESS: "tuple[tuple[str, Callable[[Process], bool], str], ...]" = (
 )
 CONFIG: "tuple[tuple[str, Callable[[Config], bool], str], ...]" = (
     (
-        "linux.seccomp",
-        lambda config: config.linux.seccomp is not None and not config.linux.seccomp.empty(),
-        "system call filters are not supported yet; remove it, or ask the engine for seccomp=unconfined",
-    ),
-    (
         "linux.intelRdt",
         lambda config: config.linux.intelRdt is not None,
         "resctrl groups are not supported yet; remove it",

@@ -5,6 +5,7 @@ import posix as os
 from pyruntime.cgroup import tree
 from pyruntime.errors import Unsupported
 from pyruntime.host.userns import in_user_namespace
+from pyruntime.kernel.seccomp import supported_flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,12 +24,15 @@ class Facts:
         self.controllers: "tuple[str, ...]" = ()
         self.rootless = self.euid != 0 or self.in_user_namespace
         self.has_kcore = os.access("/proc/kcore", os.F_OK)
+        self.machine = os.uname().machine
+        self.seccomp_flags: "tuple[str, ...]" = ()
         self.module: "Selection | None" = None
 
 
 def gather(cgroups: bool = True, rootless: "bool | None" = None) -> Facts:
     """Read the facts. Raises Unsupported where there is no cgroup v2 tree, unless no cgroup is wanted."""
     facts = Facts()
+    facts.seccomp_flags = supported_flags()
     if rootless is not None:
         facts.rootless = rootless
     if cgroups:

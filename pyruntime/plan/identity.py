@@ -23,11 +23,18 @@ def settings(process: Process, facts: Facts, path: str, user_namespace: bool, by
 
 
 def become(
-    process: Process, facts: Facts, path: str, make_cwd: bool, user_namespace: bool, groups_denied: bool
+    process: Process,
+    facts: Facts,
+    path: str,
+    make_cwd: bool,
+    user_namespace: bool,
+    groups_denied: bool,
+    filtered: "list[Step]",
 ) -> "list[Step]":
     """From root to the process's user: the order is the rule, each step needs rights that the next takes away.
 
-    `groups_denied`: the user namespace may be one that forbids setgroups.
+    `groups_denied`: the user namespace may be one that forbids setgroups. `filtered`: the steps of a system call filter
+    that only who has CAP_SYS_ADMIN may load.
     """
     user = process.user
     umask = 0o022 if user.umask is None else user.umask
@@ -46,6 +53,7 @@ def become(
     sets = process.capabilities or Capabilities()  # absent means none, as nothing was granted
     found.append(steps.DropBounding(f"{path}.capabilities.bounding", known(sets.bounding)))
     found.append(steps.SetUser(f"{path}.user", user.uid, user.gid, user.additionalGids, groups_denied))
+    found += filtered
     found.append(
         steps.SetCapabilities(
             f"{path}.capabilities",

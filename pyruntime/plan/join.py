@@ -3,7 +3,7 @@
 from pyruntime.config.process import Process
 from pyruntime.errors import ConfigError
 from pyruntime.host.facts import Facts
-from pyruntime.plan import identity, stdio
+from pyruntime.plan import identity, seccomp, stdio
 from pyruntime.plan.request import Request
 from pyruntime.state.store import Container
 from pyruntime.steps import join as steps
@@ -22,10 +22,14 @@ def join(
     kinds = sorted(container.own.get("namespaces", []), key=_ORDER.index)
     user = "user" in kinds
     denied = bool(container.own.get("groupsDenied", user))
+    profile = seccomp.Profile.from_json(container.own["seccomp"]) if "seccomp" in container.own else None
+    unprivileged = bool(process.noNewPrivileges)
+    filtered = seccomp.early(profile, unprivileged, facts, state_of(container))
     return [
         steps.OpenTarget(_CONTAINER, container, kinds),
         *_cgroup(container, sub_cgroup),
         *stdio.sockets(request),
+        *seccomp.sockets(profile),
         *_initial_affinity(process),
         *stdio.make(request),
         CheckExecutable("rule: no container may change the Python that runs us"),
@@ -35,14 +39,29 @@ def join(
         *stdio.pidfd(request, "setns"),
         *identity.settings(process, facts, "process", user, by_host=True),  # /proc is the container's by now
         *stdio.attach(process, request, on_dev=False),
-        *identity.become(process, facts, "process", make_cwd=False, user_namespace=user, groups_denied=denied),
+        *identity.become(process, facts, "process", False, user, denied, filtered),
         program.FindProgram("process.args[0]", process.args[0]),
+        program.EncodeArguments("process.args", process.args),
+        *seccomp.listened(profile, unprivileged, facts, state_of(container)),
         program.PassDescriptors("rule: no descriptor of ours enters the container", request.extra_fds),
         *stdio.hold(process, request),
         *([record.WritePidFile("--pid-file", request.pid_file)] if request.pid_file else []),
+        *seccomp.late(profile, unprivileged, facts),
         program.Execve("process.args", process.args),
         program.AwaitExec("rule: `exec` reports a program that can't be executed"),
     ]
+
+
+def state_of(container: Container) -> "dict[str, object]":
+    """The state of a running container, as who decides its system calls is told it."""
+    return {
+        "ociVersion": container.data["ociVersion"],
+        "id": container.id,
+        "status": "running",
+        "pid": container.pid,
+        "bundle": container.own["bundle"],
+        "annotations": container.own["annotations"],
+    }
 
 
 def _enter(container: Container, kinds: "list[str]", facts: Facts, process: Process, request: Request) -> "list[Step]":

@@ -5,8 +5,9 @@ from pyruntime.config.process import Process
 from pyruntime.config.spec import Config
 from pyruntime.errors import ConfigError
 from pyruntime.host.facts import Facts
-from pyruntime.plan import devices, hooks, identity, limits, namespaces, rootfs, stdio
+from pyruntime.plan import devices, hooks, identity, limits, namespaces, rootfs, seccomp, stdio
 from pyruntime.plan.request import Request
+from pyruntime.plan.seccomp import Profile
 from pyruntime.steps import limits as settings
 from pyruntime.steps import program, record
 from pyruntime.steps.base import Step
@@ -24,7 +25,7 @@ def cgroup_path(config: Config, request: Request, facts: Facts) -> str:
     return container_path(config.linux.cgroupsPath, request.container_id, facts.own_cgroup)
 
 
-def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
+def create(config: Config, request: Request, facts: Facts, profile: "Profile | None" = None) -> "list[Step]":
     """From nothing to a process that waits for `start`, or that runs (`request.barrier` false)."""
     cgroup = cgroup_path(config, request, facts)
     proxy: "list[Step]" = []
@@ -36,10 +37,11 @@ def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
     if process is None:
         raise ConfigError("process", "process property must not be empty")
     return [
-        record.Reserve("the id", request.root, request.container_id, intent(config, request, facts, cgroup)),
+        record.Reserve("the id", request.root, request.container_id, intent(config, request, facts, cgroup, profile)),
         *proxy,
         *limits.make(config, facts, cgroup),
         *stdio.sockets(request),
+        *seccomp.sockets(profile),
         *_barrier(request),
         *stdio.make(request),
         *_module(process, facts),
@@ -60,12 +62,14 @@ def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
         *namespaces.names(config),
         *_sysctls(config),
         *rootfs.seal(config),
-        *_become(config, process, request, facts),
-        *_finish(config, process, request, facts),
+        *_become(config, process, request, facts, profile),
+        *_finish(config, process, request, facts, profile),
     ]
 
 
-def intent(config: Config, request: Request, facts: Facts, cgroup: str) -> "dict[str, object]":
+def intent(
+    config: Config, request: Request, facts: Facts, cgroup: str, profile: "Profile | None"
+) -> "dict[str, object]":
     """What is written down before anything is made: enough to find and undo all of it."""
     root = rootfs.root_path(config, request.bundle)
     directory = facts.cgroup_tree.directory(cgroup) if cgroup else ""
@@ -88,6 +92,8 @@ def intent(config: Config, request: Request, facts: Facts, cgroup: str) -> "dict
             own[name] = [hook.to_json() for hook in found]
     if config.process is not None:
         own["process"] = config.process.to_json()
+    if profile is not None:
+        own["seccomp"] = profile.to_json()
     if config.linux.resources is not None:
         own["resources"] = config.linux.resources.to_json()
     return {
@@ -143,12 +149,16 @@ def _sysctls(config: Config) -> "list[Step]":
     return [settings.SetSysctls("linux.sysctl", config.linux.sysctl)] if config.linux.sysctl else []
 
 
-def _become(config: Config, process: Process, request: Request, facts: Facts) -> "list[Step]":
+def _become(
+    config: Config, process: Process, request: Request, facts: Facts, profile: "Profile | None"
+) -> "list[Step]":
     if request.listen_fds:
         process = process.replace(env=[*process.env, f"LISTEN_FDS={request.listen_fds}", "LISTEN_PID=1"])
     user = config.linux.namespace("user") is not None
     denied = _groups_denied(config, facts)
-    return identity.become(process, facts, "process", make_cwd=True, user_namespace=user, groups_denied=denied)
+    told = hooks.state(config, request, "creating")
+    filtered = seccomp.early(profile, bool(process.noNewPrivileges), facts, told)
+    return identity.become(process, facts, "process", True, user, denied, filtered)
 
 
 def _groups_denied(config: Config, facts: Facts) -> bool:
@@ -157,7 +167,9 @@ def _groups_denied(config: Config, facts: Facts) -> bool:
     return facts.euid != 0 or facts.in_user_namespace or (user is not None and bool(user.path))
 
 
-def _finish(config: Config, process: Process, request: Request, facts: Facts) -> "list[Step]":
+def _finish(
+    config: Config, process: Process, request: Request, facts: Facts, profile: "Profile | None"
+) -> "list[Step]":
     kinds = [entry.type for entry in config.linux.namespaces]
     last: Step = program.Execve("process.args", process.args)
     found: "list[Step]" = []
@@ -167,6 +179,9 @@ def _finish(config: Config, process: Process, request: Request, facts: Facts) ->
         last = program.EnterModule(facts.module.because, process.args, process.cwd, guest_env)
     else:
         found.append(program.FindProgram("process.args[0]", process.args[0]))
+        found.append(program.EncodeArguments("process.args", process.args))
+    unprivileged = bool(process.noNewPrivileges)
+    found += seccomp.listened(profile, unprivileged, facts, hooks.state(config, request, "creating"))
     found.append(program.PassDescriptors(_DESCRIPTORS, request.extra_fds))
     stage = "created" if request.barrier else "running"
     found.append(record.Save("the id", stage, kinds))
@@ -174,6 +189,7 @@ def _finish(config: Config, process: Process, request: Request, facts: Facts) ->
         found.append(record.WritePidFile("--pid-file", request.pid_file))
     if request.barrier:
         found.append(program.WaitForStart("rule: `start` releases the program"))
+    found += seccomp.late(profile, unprivileged, facts)
     found += hooks.start(config, request)
     found.append(last)
     if not request.barrier:

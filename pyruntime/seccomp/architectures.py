@@ -50,6 +50,7 @@ _KNOWN = {  # after SCMP_ARCH_; the tokens are of <linux/audit.h>
     "S390": ("s390", 0x00000016, "big carries"),
     "S390X": ("s390x", 0x80000016, "wide big carries"),
 }
+ARCHITECTURES = tuple(_KNOWN)
 _MACHINES = {
     "x86_64": "X86_64", "i386": "X86", "i486": "X86", "i586": "X86", "i686": "X86", "aarch64": "AARCH64",
     "armv6l": "ARM", "armv7l": "ARM", "armv8l": "ARM", "riscv64": "RISCV64", "ppc64le": "PPC64LE", "s390x": "S390X",

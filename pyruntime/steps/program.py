@@ -107,23 +107,44 @@ class WaitForStart(Step):
         # It stays open until execve: `start` sees by its end that startContainer hooks are done.
 
 
-class Execve(Step):
-    """Become the program."""
+class EncodeArguments(Step):
+    """Put the program's path, arguments and environment where execve will read them: a filter may come in between."""
 
     def __init__(self, because: str, args: "list[str]") -> None:
         super().__init__(because)
         self.argv = [word.encode("utf-8", "surrogateescape") for word in args]
 
     def describe(self) -> str:
-        return "execve " + " ".join(word.decode("utf-8", "backslashreplace") for word in self.argv)
+        return f"encode the program's path, {len(self.argv)} arguments and environment for execve"
 
     def run(self, walker: "Walker") -> None:
-        walker.close_fd("root")
-        path = walker.texts["program"]
+        walker.close_fd("root")  # the last look-up is done, and nothing is to be closed under a filter
+        env = walker.objects["env"]
+        if not isinstance(env, dict):
+            raise SystemError("no environment was built")
+        path = walker.texts["program"].encode("utf-8", "surrogateescape")
+        walker.objects["image"] = process.Image(path, self.argv, env)
+
+
+class Execve(Step):
+    """Become the program."""
+
+    def __init__(self, because: str, args: "list[str]") -> None:
+        super().__init__(because)
+        self.args = args
+
+    def describe(self) -> str:
+        words = " ".join(self.args).encode("utf-8", "surrogateescape")
+        return "execve " + words.decode("utf-8", "backslashreplace")
+
+    def run(self, walker: "Walker") -> None:
+        image = walker.objects["image"]
+        if not isinstance(image, process.Image):
+            raise SystemError("the arguments were not encoded")
         try:
-            os.execve(path.encode("utf-8", "surrogateescape"), self.argv, walker.objects["env"])  # type: ignore[arg-type]
+            image.execve()
         except OSError as error:
-            raise Error(f"exec {path}: {reason(error)}") from None
+            raise Error(f"exec {walker.texts['program']}: {reason(error)}") from None
 
 
 class LoadModule(Step):

@@ -307,7 +307,6 @@ def test_an_update_may_set_swap_alone() -> None:
 
 
 UNSUPPORTED = [
-    ("linux.seccomp", {"defaultAction": "SCMP_ACT_ALLOW"}, "linux.seccomp: "),
     ("linux.intelRdt", {}, "linux.intelRdt: "),
     ("linux.netDevices", {"eth0": {}}, "linux.netDevices: "),
     ("linux.memoryPolicy", {"mode": "MPOL_DEFAULT"}, "linux.memoryPolicy: "),

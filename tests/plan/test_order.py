@@ -28,10 +28,15 @@ STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("what needs root", {"OwnStdio", "BuildEnvironment", "EnterCwd", "SetUmask", "SetRlimits", "SetNoNewPrivs",
                          "DropBounding"}),
     ("the user", {"SetUser"}),
+    ("the filter, while CAP_SYS_ADMIN is there", {"LoadSeccomp (privileged)"}),
     ("capabilities", {"SetCapabilities"}),
-    ("the program", {"EnterCwd (late)", "FindProgram", "PassDescriptors"}),
+    ("the program", {"EnterCwd (late)", "FindProgram", "EncodeArguments"}),
+    ("the filter, while `create` is there", {"LoadSeccomp (listened)", "SendListener"}),
+    ("descriptors", {"PassDescriptors"}),
     ("the record again", {"Save", "WritePidFile"}),
-    ("start", {"WaitForStart", "hooks.startContainer", "EnterModule", "Execve"}),
+    ("the start", {"WaitForStart"}),
+    ("the filter", {"LoadSeccomp"}),
+    ("the image's own programs", {"hooks.startContainer", "EnterModule", "Execve"}),
     ("after the start", {"AwaitExec", "hooks.poststart"}),
 )  # fmt: skip
 RANK = {name: rank for rank, (_, members) in enumerate(STAGES) for name in members}
@@ -74,7 +79,14 @@ def key(step: Step) -> str:
     name = type(step).__name__
     if name == "RunHook":
         return step.because.partition("[")[0]
+    if name == "LoadSeccomp":
+        return name + (" (privileged)" if vars(step)["privileged"] else " (listened)" if vars(step)["handover"] else "")
     return f"{name} (late)" if getattr(step, "late", False) else name
+
+
+def filtered(action: str) -> "dict[str, Any]":
+    rules = [{"names": ["mkdir"], "action": action}]
+    return {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/l", "syscalls": rules}
 
 
 def with_linux(**more: Any) -> "dict[str, Any]":
@@ -93,6 +105,12 @@ VARIANTS: "dict[str, tuple[dict[str, Any], dict[str, Any]]]" = {
     ),
     "joined": (
         with_linux(namespaces=namespaces("network=/run/net", "mount", "uts", "ipc", "cgroup", "pid=/proc/1/ns/pid")),
+        {},
+    ),
+    "filtered": (with_linux(seccomp=filtered("SCMP_ACT_ERRNO")), {}),
+    "listening": (with_linux(seccomp=filtered("SCMP_ACT_NOTIFY")), {}),
+    "filtered without no_new_privs": (
+        {**with_linux(seccomp=filtered("SCMP_ACT_ERRNO")), "process": {**FULL["process"], "noNewPrivileges": False}},
         {},
     ),
     "time": (

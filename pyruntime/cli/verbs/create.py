@@ -14,7 +14,7 @@ from pyruntime.host import facts as host
 from pyruntime.host.descriptors import listen_fds
 from pyruntime.kernel.paths import O_PATH, open_in_root
 from pyruntime.pathtext import absolute
-from pyruntime.plan import identity, life
+from pyruntime.plan import identity, life, seccomp
 from pyruntime.plan.request import Request
 from pyruntime.plan.rootfs import root_path
 from pyruntime.steps.base import HOST
@@ -126,7 +126,8 @@ def plan(config: Config, request: Request, facts: host.Facts) -> "tuple[list[Ste
     warnings = identity.warnings(config.process) if config.process else []
     if config.linux.personality is not None and config.linux.personality.flags:
         warnings.append("linux.personality.flags: no flag is known to the spec or the kernel; they have no effect")
-    return life.create(config, request, facts), warnings
+    profile, more = seccomp.compiled(config.linux.seccomp, facts)
+    return life.create(config, request, facts, profile), [*warnings, *more]
 
 
 def start(context: Context, config: Config, request: Request) -> Walker:

@@ -37,6 +37,38 @@ TABLE = {
         "2 execve, 2 access",
         ("BuildEnvironment", "SetUser"),
     ),
+    "EncodeArguments": Why(
+        "Between a filter of system calls and execve nothing may be asked of the kernel, not even for memory: so all "
+        "that execve reads is put in place before.",
+        "close",
+        (("none", "this only prepares"),),
+        "tr '\\0' ' ' < /proc/PID/cmdline",
+        "2 execve",
+        ("BuildEnvironment", "FindProgram"),
+    ),
+    "LoadSeccomp": Why(
+        "From here on the kernel asks a small program about every system call: allow, refuse with an errno, kill, log, "
+        "or ask another process. With no_new_privs it is loaded last, so it need not allow what we do; without, "
+        "loading takes CAP_SYS_ADMIN and must come before that is given up.",
+        "seccomp(SECCOMP_SET_MODE_FILTER)",
+        (
+            ("EACCES", "neither no_new_privs nor CAP_SYS_ADMIN"),
+            ("EINVAL", "a flag this kernel doesn't have"),
+            ("SIGSYS", "a later call of ours is not allowed by a filter that had to be loaded early"),
+        ),
+        "grep Seccomp /proc/PID/status",
+        "2 seccomp",
+        ("SetUser",),
+    ),
+    "SendListener": Why(
+        "Calls with SCMP_ACT_NOTIFY wait until another process has decided. It gets the filter's listener, and the "
+        "state of the container, over the socket the configuration names.",
+        "pidfd_open, pidfd_getfd, sendmsg",
+        (("EPIPE", "who listened has closed the socket"),),
+        "ls -l /proc/PID/fd of the listening process: anon_inode:seccomp notify",
+        "2 seccomp_unotify, 2 pidfd_getfd",
+        ("LoadSeccomp",),
+    ),
     "PassDescriptors": Why(
         "A forgotten descriptor of a host directory is a way out of any container. Everything above stderr is "
         "closed, but what the caller asked to pass on (--preserve-fds, socket activation).",

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from pyruntime.cli.verbs.features import document
+from pyruntime.config.seccomp import Seccomp
 from pyruntime.config.spec import Config
 from pyruntime.config.unsupported import refuse_unsupported
 from pyruntime.engine import engines
 from pyruntime.errors import Unsupported
+from pyruntime.kernel.seccomp import FLAGS as KERNEL_FLAGS
 from tests.cli.verbs.box import Box
 
 FOLDER = Path(os.environ.get("PYRUNTIME_SPEC_SCHEMA") or "/nonexistent")
@@ -38,9 +40,6 @@ def test_the_specification_agrees() -> None:
 
 
 ASKED = {
-    "seccomp": {
-        "seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["x"], "action": "SCMP_ACT_LOG"}]}
-    },
     "intelRdt": {"intelRdt": {"closID": "x"}},
     "netDevices": {"netDevices": {"eth0": {"name": "eth1"}}},
     "selinux": {"mountLabel": "x"},
@@ -53,6 +52,17 @@ def test_what_is_off_is_refused_in_a_configuration(name: str) -> None:
     base = {"ociVersion": "1.3.0", "root": {"path": "rootfs"}}
     with pytest.raises(Unsupported):
         refuse_unsupported(Config.read({**base, "linux": ASKED[name]}, ""))
+
+
+def test_filters_of_system_calls() -> None:
+    found = document()["linux"]["seccomp"]
+    assert found["enabled"] is True
+    assert {"SCMP_ACT_NOTIFY", "SCMP_ACT_ERRNO"} <= set(found["actions"])
+    assert {"SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_AARCH64"} <= set(found["archs"])
+    for action in found["actions"]:
+        Seccomp.read({"defaultAction": action}, "")
+    for flag in found["supportedFlags"]:
+        assert flag in KERNEL_FLAGS
 
 
 def test_engines_look_for_these() -> None:
