@@ -9,6 +9,7 @@ from pyruntime.config.seccomp import Seccomp
 from pyruntime.errors import ConfigError
 from pyruntime.host.facts import Facts
 from pyruntime.kernel.seccomp import FLAGS, NEW_LISTENER, WAIT_KILLABLE_RECV
+from pyruntime.pack import bring
 from pyruntime.steps.base import Step
 from pyruntime.steps.record import ConnectSocket
 from pyruntime.steps.seccomp import LoadSeccomp, SendListener
@@ -50,6 +51,7 @@ def compiled(asked: "Seccomp | None", facts: Facts) -> "tuple[Profile | None, li
     """The filter of a configuration and what of it is left out. Raises ConfigError for what can't be had."""
     if asked is None or asked.empty():
         return None, []
+    bring("seccomp")
     from pyruntime.seccomp.compile import compile_profile
 
     found = compile_profile(asked, facts.machine)
