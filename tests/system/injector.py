@@ -1,4 +1,4 @@
-"""injector.py REPORT [PROCESS:CALL:COUNT:ERRNO[:path]] -- COMMAND...: run a command, and let one system call of it fail.
+"""injector.py REPORT [PROCESS:CALL:COUNT:ERRNO] -- COMMAND...: run a command, and let one system call of it fail.
 
 strace(1) counts the calls of each process by itself, so the tenth call fails in the command and in init at once. Here
 one call of one process fails: PROCESS is its number in the order of forking (0 the command, 1 its first child, ...),
