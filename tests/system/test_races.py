@@ -188,7 +188,7 @@ def test_a_console_is_a_terminal_whoever_shares_dev(rt: Runtime, make: "Callable
     canary.write_text("secret of the host\n")
     canary.chmod(0o600)
     folder.mkdir()
-    script = "stat -L -c '%F %t' /proc/$$/fd/0; cat /dev/console & kill $!; test -t 0 && echo terminal; echo written > /dev/console"
+    script = "stat -L -c '%F %t' /proc/$$/fd/0; test -t 0 && echo terminal; echo written > /dev/console"
     bundle = make("sh", "-c", script)
     dev = bundle.rootfs / "dev"
     (dev / "pts").mkdir(parents=True)
