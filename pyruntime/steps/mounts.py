@@ -218,7 +218,9 @@ class MountFilesystem(MountStep):
             return self.options
         try:
             covered = paths.open_in_root(root, self.destination, paths.O_PATH | os.O_DIRECTORY)
-        except OSError:
+        except OSError as error:
+            if error.errno not in (_ENOENT, _ENOTDIR):  # or a closed directory would come out open to everybody
+                raise
             return self.options
         mode = os.fstat(covered).st_mode & 0o7777
         os.close(covered)
