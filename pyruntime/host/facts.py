@@ -5,6 +5,7 @@ import posix as os
 from pyruntime.cgroup import tree
 from pyruntime.errors import Unsupported
 from pyruntime.host.userns import in_user_namespace
+from pyruntime.kernel import mountapi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
 
 
 class Facts:
-    """Ids of the command, whether a user namespace surrounds it, its cgroup tree, what the program turned out to be."""
+    """Ids of the command, whether a user namespace surrounds it, its cgroup tree, what the program turned out to be,
+    and the call of the new mount API that is refused here, "" for none."""
 
     def __init__(self) -> None:
         self.euid = os.geteuid()
@@ -24,6 +26,7 @@ class Facts:
         self.rootless = self.euid != 0 or self.in_user_namespace
         self.has_kcore = os.access("/proc/kcore", os.F_OK)
         self.module: "Selection | None" = None
+        self.refused_mount_call = mountapi.refused()
 
 
 def gather(cgroups: bool = True, rootless: "bool | None" = None) -> Facts:

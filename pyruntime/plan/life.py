@@ -41,6 +41,7 @@ def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
         *_barrier(request),
         *stdio.make(request),
         *_module(process, facts),
+        *namespaces.look(config),
         *rootfs.prepare(config, request, facts),
         *namespaces.enter(config, request, facts, cgroup),
         *_procfs(config, process),

@@ -20,6 +20,7 @@ def facts(**changes: Any) -> Facts:
     values: "dict[str, Any]" = {
         "euid": 0, "egid": 0, "in_user_namespace": False, "cgroup_tree": Tree("unified", "/sys/fs/cgroup"),
         "own_cgroup": "/", "controllers": CONTROLLERS, "rootless": False, "has_kcore": True, "module": None,
+        "refused_mount_call": "",
     }  # fmt: skip
     for name, value in {**values, **changes}.items():
         assert hasattr(found, name)
