@@ -168,7 +168,15 @@ def _bind(
     slot = _slot(config, facts, index, mount, options)
     source = absolute(mount.source, request.bundle)
     return mounts.BindMount(
-        because, source, destination, options.bind != "bind", options.attributes, options.flagged, words, slot
+        because,
+        source,
+        destination,
+        options.bind != "bind",
+        options.attributes,
+        options.flagged,
+        words,
+        slot,
+        keep=_has(config, "user"),
     )
 
 

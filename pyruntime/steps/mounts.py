@@ -118,8 +118,11 @@ class BindMount(MountStep):
         flagged: bool,
         words: str,
         slot: str = "",
+        keep: bool = False,
     ) -> None:
+        """`keep`: flags of the source stay unless the options name them, as locked ones would."""
         super().__init__(because, destination, attributes)
+        self.keep = keep
         self.source = source
         self.recursive = recursive
         self.flagged = flagged
@@ -145,6 +148,8 @@ class BindMount(MountStep):
         asked = self.attributes
         atime = mounts.ATIME_FIELD if asked.set & mounts.ATIME_FIELD or asked.clear & mounts.ATIME_FIELD else 0
         others = mounts.RDONLY | mounts.NOSUID | mounts.NODEV | mounts.NOEXEC | mounts.NOSYMFOLLOW
+        if self.keep:  # of a source that the host opened none is locked, and the container's root must not profit
+            others = 0
         try:
             mounts.set_attributes(tree, asked.set, (others & ~asked.set) | asked.clear | atime)
         except OSError as error:
