@@ -10,8 +10,8 @@ from tests.plan.made import EVERY, document, facts, names, namespaces, plan, req
 STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("the record", {"Reserve"}),
     ("the cgroup", {"MakeCgroup", "FilterDevices"}),
-    ("what comes before the fork", {"MakePipes", "ConnectSocket", "MakeBarrier", "LoadModule", "UseMountCall", "PrepareMount", "MapMounts",
-                                    "OpenNamespace"}),
+    ("what comes before the fork", {"MakePipes", "ConnectSocket", "MakeBarrier", "LoadModule", "OpenNamespace",
+                                    "UseMountCall", "PrepareMount", "MapMounts"}),
     ("namespaces", {"Clone", "LeavePipes", "Join", "Unshare", "SetTimeOffsets", "ForkInit", "AdoptInit", "WriteIdMap",
                     "BecomeRoot", "Isolate", "JoinKeyring", "LoopbackUp", "OpenProcfs"}),
     ("mounts", {"SetRootPropagation", "BindRoot", "BindMount", "MountFilesystem", "CopyUp", "MountCgroup"}),

@@ -39,7 +39,7 @@ def wrapped(way: str, program: Path, folder: Path) -> Path:
     if filtered is None:
         return program
     error, calls = filtered
-    words = [sys.executable, __file__, error, ",".join(calls), program]
+    words = [sys.executable, "-I", __file__, error, ",".join(calls), program]
     script = folder / "wrapped"
     script.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n')
     script.chmod(0o755)
