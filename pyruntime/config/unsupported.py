@@ -15,7 +15,6 @@ _APPARMOR = "apparmor: config provided but apparmor not supported by pyruntime y
 _SELINUX = (
     "selinux label is specified in config, but selinux is disabled or not supported (by pyruntime, yet); remove it"
 )
-_IDMAP = "id-mapped mounts are not supported yet; remove it, or change the owner of the source"
 
 # config path, whether it is asked for, what to say
 PROCESS: "tuple[tuple[str, Callable[[Process], bool], str], ...]" = (
@@ -49,13 +48,6 @@ def refuse_unsupported(config: Config) -> None:
             raise Unsupported(path, problem)
     if config.process is not None:
         refuse_unsupported_process(config.process, "process")
-    for index, mount in enumerate(config.mounts):
-        for name in ("uidMappings", "gidMappings"):
-            if getattr(mount, name):
-                raise Unsupported(f"mounts[{index}].{name}", _IDMAP)
-        for number, option in enumerate(mount.options):
-            if option.partition("=")[0] in ("idmap", "ridmap"):
-                raise Unsupported(f"mounts[{index}].options[{number}]", _IDMAP)
 
 
 def refuse_unsupported_process(process: Process, path: str) -> None:

@@ -6,6 +6,7 @@ from pyruntime.cgroup import tree
 from pyruntime.errors import Unsupported
 from pyruntime.host.userns import in_user_namespace
 from pyruntime.kernel.seccomp import supported_flags
+from pyruntime.kernel import mountapi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class Facts:
-    """Ids of the command, whether a user namespace surrounds it, its cgroup tree, what the program turned out to be."""
+    """Ids of the command, whether a user namespace surrounds it, its cgroup tree, what the program turned out to be,
+    and the call of the new mount API that is refused here, "" for none."""
 
     def __init__(self) -> None:
         self.euid = os.geteuid()
@@ -27,6 +29,7 @@ class Facts:
         self.machine = os.uname().machine
         self.seccomp_flags: "tuple[str, ...]" = ()
         self.module: "Selection | None" = None
+        self.refused_mount_call = mountapi.refused()
 
 
 def gather(cgroups: bool = True, rootless: "bool | None" = None) -> Facts:

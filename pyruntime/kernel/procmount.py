@@ -4,22 +4,12 @@ Labels, sysctls and process files are written through one descriptor of a procfs
 attached anywhere), so a container that mounts something over /proc/self/attr or /proc/sys can't redirect a write.
 """
 
-import _struct
 import posix as os
 
 from pyruntime.kernel.mounts import new_filesystem
-from pyruntime.kernel.paths import O_PATH
-from pyruntime.kernel.syscall import buffer, syscall
+from pyruntime.kernel.paths import O_PATH, PROC_SUPER_MAGIC, filesystem_type
 
-PROC_SUPER_MAGIC = 0x9FA0
 CGROUP2_SUPER_MAGIC = 0x63677270
-
-
-def filesystem_type(fd: int) -> int:
-    """f_type of the filesystem behind a descriptor (fstatfs(2))."""
-    buf = buffer(256)
-    syscall("fstatfs", fd, buf)
-    return int(_struct.unpack("q", bytes(buf)[:8])[0])
 
 
 def open_private() -> int:

@@ -45,6 +45,7 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         *_barrier(request),
         *stdio.make(request),
         *_module(process, facts),
+        *namespaces.look(config),
         *rootfs.prepare(config, request, facts),
         CheckExecutable(_EXECUTABLE),
         *namespaces.enter(config, request, facts, cgroup),

@@ -38,11 +38,14 @@ def _staged(config: Config) -> bool:
     return "user" in joined or ("user" in new and bool(joined)) or "time" in new
 
 
+def look(config: Config) -> "list[Step]":
+    """Open the namespaces to join."""
+    return [steps.OpenNamespace(why, kind, path, _sysctl_in(config, kind)) for kind, path, why in _joined(config)]
+
+
 def enter(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[Step]":
-    """From the first look at a namespace file to an init that is root in all of its namespaces."""
-    found: "list[Step]" = [
-        steps.OpenNamespace(why, kind, path, _sysctl_in(config, kind)) for kind, path, why in _joined(config)
-    ]
+    """From namespaces that are open to an init that is root in all of its own."""
+    found: "list[Step]" = []
     hide = facts.euid == 0  # an unprivileged command could not write the id maps of a process it may not trace
     found += (_by_stage if _staged(config) else _directly)(config, request, bool(cgroup), hide)
     found += _id_maps(config, facts)

@@ -7,7 +7,7 @@ from pyruntime.kernel import mounts, paths
 from pyruntime.kernel.imports import lock_imports
 from pyruntime.kernel.procfs import read
 from pyruntime.kernel.procmount import open_private
-from pyruntime.steps.base import Step
+from pyruntime.steps.base import HOST, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,22 @@ class OpenProcfs(Step):
 
     def run(self, walker: "Walker") -> None:
         walker.fds["proc"] = open_private()
+
+
+class UseMountCall(Step):
+    """Mount by mount(2) where the new mount API is refused."""
+
+    lane = HOST
+
+    def __init__(self, because: str, refused: str) -> None:
+        super().__init__(because)
+        self.refused = refused
+
+    def describe(self) -> str:
+        return f"mount by mount(2), as {self.refused} is refused here"
+
+    def run(self, walker: "Walker") -> None:
+        mounts.use_mount_call()
 
 
 class SetRootPropagation(Step):
@@ -70,6 +86,7 @@ class BindRoot(Step):
             raise Error(f"{self.because}: invalid rootfs: {self.rootfs} leads to {real}")
         if self.parent:
             self._change_parent()  # before the copy, which is shared if what it copies is
+        mounts.prepare(target)
         root = mounts.open_tree("", recursive=True, dir_fd=target)
         mounts.attach(root, target)
         os.close(target)

@@ -123,7 +123,9 @@ BAD = [
     ("mounts[0].destination", "/./", ": nothing can be mounted over the container's root"),
     ("mounts[1].source", GONE, ": a bind mount needs one"),
     ("mounts[0].type", GONE, ": missing, expected a filesystem"),
-    ("mounts[0].uidMappings", [mapping(0, 0, 0)], "mounts[0].uidMappings[0].size: expected at least 1, got 0"),
+    ("mounts[0].uidMappings", [mapping(0, 0, 1)], ": only bind mounts can be id-mapped"),
+    ("mounts[1].uidMappings", [mapping(0, 0, 1)], "mounts[1].gidMappings: missing, and uidMappings is there"),
+    ("mounts[1].gidMappings", [mapping(0, 0, 1)], "mounts[1].uidMappings: missing, and gidMappings is there"),
     ("annotations", {"": "x"}, ": expected keys that are not empty"),
     ("hooks.createRuntime[0].path", "hook", ': expected an absolute path, got "hook"'),
     ("hooks.createRuntime[0].env[0]", "A", ': expected NAME=VALUE, got "A"'),
@@ -306,6 +308,29 @@ def test_an_update_may_set_swap_alone() -> None:
         validate_resources(Resources.read({"memory": {"swap": 5, "limit": 6}}, ""), "resources", update=True)
 
 
+@pytest.mark.parametrize("word", ["idmap", "ridmap", "idmap=uids=0-1-1"])
+def test_id_maps_of_mounts(word: str) -> None:
+    """Taken of a bind mount, with one source of the maps."""
+    validate(Config.read(changed(TYPICAL, "mounts[1].options[1]", word), ""))
+    with pytest.raises(ConfigError, match=r"^mounts\[0\].options\[0\]: only bind mounts can be id-mapped"):
+        validate(Config.read(changed(TYPICAL, "mounts[0].options", [word]), ""))
+    both = {"options": ["bind", word], "uidMappings": [mapping(0, 0, 1)], "gidMappings": [mapping(0, 0, 1)]}
+    config = Config.read(changed(TYPICAL, "mounts[1]", {"destination": "/a", "source": "/b", **both}), "")
+    if "=" in word:
+        with pytest.raises(ConfigError, match=r"^mounts\[1\].options\[1\]: maps ids, and so does uidMappings"):
+            validate(config)
+    else:
+        validate(config)
+
+
+@pytest.mark.parametrize("name", ["uidMappings", "gidMappings"])
+def test_lines_of_a_mount_s_maps_are_checked(name: str) -> None:
+    maps = {"uidMappings": [mapping(0, 0, 1)], "gidMappings": [mapping(0, 0, 1)], name: [mapping(0, 0, 0)]}
+    mount = {"destination": "/a", "source": "/b", "options": ["bind"], **maps}
+    with pytest.raises(ConfigError, match=rf"^mounts\[1\].{name}\[0\].size: expected at least 1, got 0"):
+        validate(Config.read(changed(TYPICAL, "mounts[1]", mount), ""))
+
+
 UNSUPPORTED = [
     ("linux.intelRdt", {}, "linux.intelRdt: "),
     ("linux.netDevices", {"eth0": {}}, "linux.netDevices: "),
@@ -321,11 +346,6 @@ UNSUPPORTED = [
         "l",
         "process.selinuxLabel: selinux label is specified in config, but selinux is disabled or not supported",
     ),
-    ("mounts[1].uidMappings", [mapping(0, 0, 1)], "mounts[1].uidMappings: id-mapped"),
-    ("mounts[1].gidMappings", [mapping(0, 0, 1)], "mounts[1].gidMappings: id-mapped"),
-    ("mounts[1].options[1]", "idmap", "mounts[1].options[1]: id-mapped"),
-    ("mounts[1].options[1]", "ridmap", "mounts[1].options[1]: id-mapped"),
-    ("mounts[1].options[1]", "idmap=uids=0-1-1", "mounts[1].options[1]: id-mapped"),
 ]
 
 

@@ -22,6 +22,7 @@ def facts(**changes: Any) -> Facts:
         "euid": 0, "egid": 0, "in_user_namespace": False, "cgroup_tree": Tree("unified", "/sys/fs/cgroup"),
         "own_cgroup": "/", "controllers": CONTROLLERS, "rootless": False, "has_kcore": True, "module": None,
         "machine": "x86_64", "seccomp_flags": tuple(FLAGS),
+        "refused_mount_call": "",
     }  # fmt: skip
     for name, value in {**values, **changes}.items():
         assert hasattr(found, name)

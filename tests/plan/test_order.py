@@ -10,8 +10,8 @@ from tests.plan.made import EVERY, document, facts, names, namespaces, plan, req
 STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("the record", {"Reserve"}),
     ("the cgroup", {"MakeCgroup", "FilterDevices"}),
-    ("what comes before the fork", {"MakePipes", "ConnectSocket", "MakeBarrier", "LoadModule", "PrepareMount",
-                                    "CheckExecutable", "OpenNamespace"}),
+    ("what comes before the fork", {"MakePipes", "ConnectSocket", "MakeBarrier", "LoadModule", "OpenNamespace",
+                                    "UseMountCall", "PrepareMount", "MapMounts", "CheckExecutable"}),
     ("namespaces", {"Clone", "LeavePipes", "Join", "Unshare", "SetTimeOffsets", "ForkInit", "AdoptInit", "WriteIdMap",
                     "BecomeRoot", "Isolate", "JoinKeyring", "LoopbackUp", "OpenProcfs"}),
     ("mounts", {"SetRootPropagation", "BindRoot", "BindMount", "MountFilesystem", "CopyUp", "MountCgroup"}),
@@ -103,6 +103,15 @@ VARIANTS: "dict[str, tuple[dict[str, Any], dict[str, Any]]]" = {
         with_linux(namespaces=namespaces("user", *EVERY), uidMappings=MAPS, gidMappings=MAPS),
         {},
     ),
+    "id-mapped mount": (
+        {
+            **FULL,
+            "mounts": [
+                {"destination": "/a", "source": "/b", "options": ["bind"], "uidMappings": MAPS, "gidMappings": MAPS}
+            ],
+        },
+        {},
+    ),
     "joined": (
         with_linux(namespaces=namespaces("network=/run/net", "mount", "uts", "ipc", "cgroup", "pid=/proc/1/ns/pid")),
         {},
@@ -131,7 +140,7 @@ def test_steps_follow_the_table(variant: str) -> None:
 
 def test_the_table_has_nothing_that_no_plan_uses() -> None:
     used = {key(step) for config, asked in VARIANTS.values() for step in plan(config, asked=request(**asked))}
-    assert set(RANK) - used == {"LoadModule", "EnterModule"}
+    assert set(RANK) - used == {"LoadModule", "EnterModule", "UseMountCall"}
 
 
 def test_rights_are_given_up_last_and_in_order() -> None:

@@ -50,7 +50,7 @@ def _linux() -> "Json":
         "apparmor": off,
         "selinux": off,
         "intelRdt": off,
-        "mountExtensions": {"idmap": off},
+        "mountExtensions": {"idmap": {"enabled": True}},
         "netDevices": off,
     }
 

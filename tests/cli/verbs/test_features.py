@@ -68,8 +68,8 @@ def test_filters_of_system_calls() -> None:
 def test_engines_look_for_these() -> None:
     found = document()
     assert "rro" in found["mountOptions"]
-    assert "idmap" not in found["mountOptions"]
-    assert found["linux"]["mountExtensions"] == {"idmap": {"enabled": False}}
+    assert {"idmap", "ridmap"} <= set(found["mountOptions"])
+    assert found["linux"]["mountExtensions"] == {"idmap": {"enabled": True}}
     assert found["linux"]["cgroup"]["v2"] is True
     assert found["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "false"
 
