@@ -3,7 +3,6 @@
 Ignoring any of these would leave a container less confined, or shown other files, than its author believes.
 """
 
-from pyruntime.config.process import Process
 from pyruntime.config.spec import Config
 from pyruntime.errors import Unsupported
 
@@ -11,39 +10,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_APPARMOR = "apparmor: config provided but apparmor not supported by pyruntime yet; remove it"
-_SELINUX = (
-    "selinux label is specified in config, but selinux is disabled or not supported (by pyruntime, yet); remove it"
-)
 _IDMAP = "id-mapped mounts are not supported yet; remove it, or change the owner of the source"
 
 # config path, whether it is asked for, what to say
-PROCESS: "tuple[tuple[str, Callable[[Process], bool], str], ...]" = (
-    ("apparmorProfile", lambda process: process.apparmorProfile not in ("", "unconfined"), _APPARMOR),
-    ("selinuxLabel", lambda process: bool(process.selinuxLabel), _SELINUX),
-)
 CONFIG: "tuple[tuple[str, Callable[[Config], bool], str], ...]" = (
     (
         "linux.seccomp",
         lambda config: config.linux.seccomp is not None and not config.linux.seccomp.empty(),
         "system call filters are not supported yet; remove it, or ask the engine for seccomp=unconfined",
     ),
-    (
-        "linux.intelRdt",
-        lambda config: config.linux.intelRdt is not None,
-        "resctrl groups are not supported yet; remove it",
-    ),
-    (
-        "linux.netDevices",
-        lambda config: bool(config.linux.netDevices),
-        "moving network devices is not supported yet; remove it, and move them with a createRuntime hook",
-    ),
-    (
-        "linux.memoryPolicy",
-        lambda config: config.linux.memoryPolicy is not None,
-        "memory policies are not supported yet; remove it, or use linux.resources.cpu.mems",
-    ),
-    ("linux.mountLabel", lambda config: bool(config.linux.mountLabel), _SELINUX),
 )
 
 
@@ -52,8 +27,6 @@ def refuse_unsupported(config: Config) -> None:
     for path, asked, problem in CONFIG:
         if asked(config):
             raise Unsupported(path, problem)
-    if config.process is not None:
-        refuse_unsupported_process(config.process, "process")
     for index, mount in enumerate(config.mounts):
         for name in ("uidMappings", "gidMappings"):
             if getattr(mount, name):
@@ -61,10 +34,3 @@ def refuse_unsupported(config: Config) -> None:
         for number, option in enumerate(mount.options):
             if option.partition("=")[0] in ("idmap", "ridmap"):
                 raise Unsupported(f"mounts[{index}].options[{number}]", _IDMAP)
-
-
-def refuse_unsupported_process(process: Process, path: str) -> None:
-    """The same for the process of `exec`; `path` begins the error's path."""
-    for name, asked, problem in PROCESS:
-        if asked(process):
-            raise Unsupported(f"{path}.{name}", problem)

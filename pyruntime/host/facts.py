@@ -24,6 +24,8 @@ class Facts:
         self.rootless = self.euid != 0 or self.in_user_namespace
         self.has_kcore = os.access("/proc/kcore", os.F_OK)
         self.module: "Selection | None" = None
+        self.apparmor = False  # this and the next are looked at only for who asks
+        self.resctrl = ""
 
 
 def gather(cgroups: bool = True, rootless: "bool | None" = None) -> Facts:

@@ -10,7 +10,6 @@ from pyruntime.plan.request import Request
 from pyruntime.steps import limits as settings
 from pyruntime.steps import program, record
 from pyruntime.steps.base import Step
-from pyruntime.steps.rootfs import OpenProcfs
 
 _DESCRIPTORS = "rule: no descriptor of ours enters the container"
 
@@ -37,13 +36,15 @@ def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
         record.Reserve("the id", request.root, request.container_id, intent(config, request, facts, cgroup)),
         *proxy,
         *limits.make(config, facts, cgroup),
+        *_resctrl(config, request, facts, made=False),
         *stdio.sockets(request),
         *_barrier(request),
         *stdio.make(request),
         *_module(process, facts),
         *rootfs.prepare(config, request, facts),
         *namespaces.enter(config, request, facts, cgroup),
-        *_procfs(config, process),
+        *_resctrl(config, request, facts, made=True),
+        *_net_devices(config),
         *rootfs.tree(config, request, facts),
         *devices.nodes(config, facts),
         *limits.apply(config, facts, cgroup),
@@ -57,6 +58,7 @@ def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
         *namespaces.names(config),
         *_sysctls(config),
         *rootfs.seal(config),
+        *identity.labels(process, facts, at_once=False),
         *_become(config, process, request, facts),
         *_finish(config, process, request, facts),
     ]
@@ -85,6 +87,8 @@ def intent(config: Config, request: Request, facts: Facts, cgroup: str) -> "dict
             own[name] = [hook.to_json() for hook in found]
     if config.process is not None:
         own["process"] = config.process.to_json()
+    if config.linux.memoryPolicy is not None:
+        own["memoryPolicy"] = config.linux.memoryPolicy.to_json()
     if config.linux.resources is not None:
         own["resources"] = config.linux.resources.to_json()
     return {
@@ -99,6 +103,23 @@ def intent(config: Config, request: Request, facts: Facts, cgroup: str) -> "dict
         "config": {"rootfs": root, "mounts": [mount.to_json() for mount in config.mounts]},
         "pyruntime": own,
     }
+
+
+def _resctrl(config: Config, request: Request, facts: Facts, made: bool) -> "list[Step]":
+    wanted = config.linux.intelRdt
+    if wanted is None:
+        return []
+    from pyruntime.plan import resctrl  # few machines have it
+
+    return (resctrl.enter if made else resctrl.make)(wanted, facts.resctrl, request.container_id)
+
+
+def _net_devices(config: Config) -> "list[Step]":
+    if not config.linux.netDevices:
+        return []
+    from pyruntime.plan import netdevices  # few configurations move any
+
+    return netdevices.move(config.linux.netDevices)
 
 
 def _barrier(request: Request) -> "list[Step]":
@@ -126,14 +147,11 @@ def _process_settings(config: Config, process: Process, facts: Facts) -> "list[S
     found = identity.settings(process, facts, "process", user, by_host=user)
     if config.linux.personality is not None:
         found.append(settings.SetPersonality("linux.personality", config.linux.personality.domain))
+    if config.linux.memoryPolicy is not None:
+        from pyruntime.plan import mempolicy  # few configurations have one
+
+        found.append(mempolicy.policy(config.linux.memoryPolicy))
     return found
-
-
-def _procfs(config: Config, process: Process) -> "list[Step]":
-    """A procfs of our own, for those who write kernel files as init."""
-    if not config.linux.sysctl and process.oomScoreAdj is None:
-        return []
-    return [OpenProcfs("linux.sysctl" if config.linux.sysctl else "process.oomScoreAdj")]
 
 
 def _sysctls(config: Config) -> "list[Step]":
@@ -164,7 +182,8 @@ def _finish(config: Config, process: Process, request: Request, facts: Facts) ->
         last = program.EnterModule(facts.module.because, process.args, process.cwd, guest_env)
     else:
         found.append(program.FindProgram("process.args[0]", process.args[0]))
-    found.append(program.PassDescriptors(_DESCRIPTORS, request.extra_fds))
+    late = identity.labels(process, facts, at_once=True)
+    found.append(program.PassDescriptors(_DESCRIPTORS, request.extra_fds, ("proc",) if late else ()))
     stage = "created" if request.barrier else "running"
     found.append(record.Save("the id", stage, kinds))
     if request.pid_file:
@@ -172,6 +191,7 @@ def _finish(config: Config, process: Process, request: Request, facts: Facts) ->
     if request.barrier:
         found.append(program.WaitForStart("rule: `start` releases the program"))
     found += hooks.start(config, request)
+    found += late
     found.append(last)
     if not request.barrier:
         found.append(program.AwaitExec("rule: `run` reports a program that can't be executed"))

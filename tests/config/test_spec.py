@@ -118,6 +118,7 @@ BAD = [
     ("linux.intelRdt.memBwSchema", "0=10", ': expected one line that begins with "MB:"'),
     ("linux.memoryPolicy.mode", "BIND", ': expected one of "MPOL_DEFAULT"'),
     ("linux.memoryPolicy.flags[0]", "", ': expected one of "MPOL_F_NUMA_BALANCING"'),
+    ("linux.memoryPolicy", {}, 'linux.memoryPolicy.mode: expected one of "MPOL_DEFAULT"'),
     ("linux.resources.memory.limit", "64M", ': expected an integer'),
     ("linux.resources.memory.limit", 1.5, ": expected an integer"),
     ("linux.resources.memory.disableOOMKiller", 0, ": expected true or false"),

@@ -97,6 +97,10 @@ def gather(context: Context, config: Config, request: Request) -> host.Facts:
     path = life.cgroup_path(config, request, facts)
     if path:
         host.add_controllers(facts, path)
+    if asks_for_more(config):
+        from pyruntime.cli import demands  # few configurations name what most hosts lack
+
+        demands.demand(config, facts)
     rootfs = root_path(config, request.bundle)
     root_fd = open_rootfs(rootfs)
     try:
@@ -104,6 +108,13 @@ def gather(context: Context, config: Config, request: Request) -> host.Facts:
     finally:
         os.close(root_fd)
     return facts
+
+
+def asks_for_more(config: Config) -> bool:
+    """Whether the configuration names something that `cli.demands` has to look for on this host."""
+    process, linux = config.process, config.linux
+    labels = bool(process and (process.apparmorProfile or process.selinuxLabel)) or bool(linux.mountLabel)
+    return labels or linux.intelRdt is not None or bool(linux.netDevices)
 
 
 def open_rootfs(rootfs: str) -> int:

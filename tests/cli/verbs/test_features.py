@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from pyruntime.cli.verbs.features import document
+from pyruntime.config.linux import MemoryPolicy
 from pyruntime.config.spec import Config
 from pyruntime.config.unsupported import refuse_unsupported
 from pyruntime.engine import engines
 from pyruntime.errors import Unsupported
+from pyruntime.kernel.mempolicy import FLAGS, MODES
 from tests.cli.verbs.box import Box
 
 FOLDER = Path(os.environ.get("PYRUNTIME_SPEC_SCHEMA") or "/nonexistent")
@@ -41,9 +43,6 @@ ASKED = {
     "seccomp": {
         "seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["x"], "action": "SCMP_ACT_LOG"}]}
     },
-    "intelRdt": {"intelRdt": {"closID": "x"}},
-    "netDevices": {"netDevices": {"eth0": {"name": "eth1"}}},
-    "selinux": {"mountLabel": "x"},
 }
 
 
@@ -53,6 +52,27 @@ def test_what_is_off_is_refused_in_a_configuration(name: str) -> None:
     base = {"ociVersion": "1.3.0", "root": {"path": "rootfs"}}
     with pytest.raises(Unsupported):
         refuse_unsupported(Config.read({**base, "linux": ASKED[name]}, ""))
+
+
+TAKEN = {
+    "intelRdt": {"intelRdt": {"closID": "x", "schemata": ["L3:0=f"], "enableMonitoring": True}},
+    "netDevices": {"netDevices": {"eth0": {"name": "eth1"}}},
+    "selinux": {"mountLabel": "x"},
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_is_on_is_taken_in_a_configuration(name: str) -> None:
+    assert document()["linux"][name]["enabled"] is True
+    refuse_unsupported(Config.read({"ociVersion": "1.3.0", "root": {"path": "rootfs"}, "linux": TAKEN[name]}, ""))
+
+
+@pytest.mark.parametrize("flag", ["", *document()["linux"]["memoryPolicy"]["flags"]])
+@pytest.mark.parametrize("mode", document()["linux"]["memoryPolicy"]["modes"])
+def test_every_memory_policy_that_is_told_is_taken(mode: str, flag: str) -> None:
+    policy = MemoryPolicy.read({"mode": mode, "flags": [flag] if flag else []}, "linux.memoryPolicy")
+    assert policy.mode in MODES
+    assert set(policy.flags) <= set(FLAGS)
 
 
 def test_engines_look_for_these() -> None:
