@@ -6,11 +6,14 @@ The tests that need AppArmor load a profile of their own (apparmor_parser) and t
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from pyruntime.engine.find import find_package
+from pyruntime.errors import Error
 from pyruntime.kernel import lsm
-from tests.system.harness import Bundle, Runtime, mount, new_id
+from tests.system.harness import Bundle, Runtime, mount, new_id, wait_until
 
 PROFILE = "pyruntime-test-box"
 RULES = f"""
@@ -26,6 +29,7 @@ profile {PROFILE} flags=(attach_disconnected,mediate_deleted) {{
 }}
 """
 SHOW = "cat /proc/self/attr/current; cat /etc/group; echo > /tmp/x; echo DONE"
+STRACE = shutil.which("strace")
 LABEL = "system_u:system_r:container_t:s0:c1,c2"
 
 without_apparmor = pytest.mark.skipif(lsm.apparmor_on(), reason="needs a host without AppArmor")
@@ -172,5 +176,48 @@ def test_exec_by_the_flag(rt: Runtime, make: "Callable[..., Bundle]", profile: s
         result = rt("exec", "--apparmor", "nobody", id, "echo", "RAN")
         assert (result.rc, result.out) == (255, "")
         assert "apparmor failed to apply profile nobody" in result.err
+    finally:
+        rt("delete", "--force", id)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", ["write", "openat2", "read"])
+def test_whatever_fails_the_program_never_runs_without_it(rt: Runtime, bundle: Bundle, profile: str, call: str) -> None:
+    """strace makes the first, second, ... such call of each process fail; the last of ours is long before the 25th."""
+    if STRACE is None:
+        pytest.skip("needs strace, to make system calls fail")
+    bundle.sh("cat /proc/self/attr/current").process["apparmorProfile"] = profile
+    told = []
+    bundle.write()
+    for n in range(1, 25):
+        inject = ["-e", f"trace={call}", "-e", f"inject={call}:error=EACCES:when={n}"]
+        command = rt.command("run", "--bundle", bundle.path, new_id())
+        done = subprocess.run(
+            [STRACE, "-D", "-qq", "-f", "-o", "/dev/null", *inject, *command],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.stdout in ("", f"{profile} (enforce)\n"), n
+        told.append(done.stderr)
+    assert any("process.apparmorProfile" in text for text in told)
+
+
+LOOP = '(module (memory (export "memory") 1) (func (export "_start") (loop br 0)))'
+
+
+def test_a_module_is_under_the_profile_though_nothing_is_executed(rt: Runtime, bundle: Bundle, profile: str) -> None:
+    try:
+        find_package("wasmtime")
+    except Error as error:
+        pytest.skip(f"needs wasmtime: {error.text}")
+    (bundle.rootfs / "loop.wat").write_text(LOOP)
+    bundle.process.update(args=["/loop.wat"], apparmorProfile=profile)
+    id = new_id()
+    assert rt.create(bundle, id=id).rc == 0
+    try:
+        attribute = Path(f"/proc/{rt.state(id)['pid']}/attr/current")
+        assert attribute.read_text() == "unconfined\n"
+        assert rt("start", id).rc == 0
+        wait_until(lambda: attribute.read_text() == f"{profile} (enforce)\n", "the module is under the profile")
+        assert rt.status(id) == "running"
     finally:
         rt("delete", "--force", id)
