@@ -5,8 +5,8 @@ import posix as os
 from pyruntime.cgroup import tree
 from pyruntime.errors import Unsupported
 from pyruntime.host.userns import in_user_namespace
-from pyruntime.kernel.seccomp import supported_flags
 from pyruntime.kernel import mountapi
+from pyruntime.kernel.seccomp import supported_flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class Facts:
         self.seccomp_flags: "tuple[str, ...]" = ()
         self.module: "Selection | None" = None
         self.refused_mount_call = mountapi.refused()
+        self.apparmor = False  # this and the next are looked at only for who asks
+        self.resctrl = ""
 
 
 def gather(cgroups: bool = True, rootless: "bool | None" = None) -> Facts:

@@ -54,14 +54,14 @@ _MACHINES = {
         "unshare": 272, "capget": 125, "capset": 126, "keyctl": 250, "personality": 135, "ioprio_set": 251,
         "bpf": 321, "prlimit64": 302, "sched_setattr": 314, "fstatfs": 138, "mount": 165, "chroot": 161,
         "sched_setaffinity": 203, "setxattr": 188, "memfd_create": 319, "execveat": 322, "seccomp": 317,
-        "mmap": 9, "mprotect": 10, "brk": 12, "mremap": 25, "execve": 59,
+        "mmap": 9, "mprotect": 10, "brk": 12, "mremap": 25, "execve": 59, "set_mempolicy": 238,
     },
     "aarch64": {
         "prctl": 167, "pivot_root": 41, "umount2": 39, "sethostname": 161, "setdomainname": 162, "setns": 268,
         "unshare": 97, "capget": 90, "capset": 91, "keyctl": 219, "personality": 92, "ioprio_set": 30,
         "bpf": 280, "prlimit64": 261, "sched_setattr": 274, "fstatfs": 44, "mount": 40, "chroot": 51,
         "sched_setaffinity": 122, "setxattr": 5, "memfd_create": 279, "execveat": 281, "seccomp": 277,
-        "mmap": 222, "mprotect": 226, "brk": 214, "mremap": 216, "execve": 221,
+        "mmap": 222, "mprotect": 226, "brk": 214, "mremap": 216, "execve": 221, "set_mempolicy": 237,
     },
 }  # fmt: skip
 _EVERYWHERE = {

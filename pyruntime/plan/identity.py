@@ -22,6 +22,17 @@ def settings(process: Process, facts: Facts, path: str, user_namespace: bool, by
     return found
 
 
+def labels(process: Process, facts: Facts, at_once: bool) -> "list[Step]":
+    """AppArmor's profile and SELinux's label. A module is entered without execve, so there it has to be at once, and
+    last: what they forbid, they forbid from then on.
+    """
+    if at_once != (facts.module is not None) or not (process.apparmorProfile or process.selinuxLabel):
+        return []
+    from pyruntime.plan import lsm  # few configurations have either
+
+    return lsm.labels(process, "process", facts.apparmor or process.apparmorProfile != "unconfined", at_once)
+
+
 def become(
     process: Process,
     facts: Facts,

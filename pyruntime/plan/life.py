@@ -12,7 +12,6 @@ from pyruntime.steps import limits as settings
 from pyruntime.steps import program, record
 from pyruntime.steps.base import Step
 from pyruntime.steps.exe import CheckExecutable
-from pyruntime.steps.rootfs import OpenProcfs
 
 _EXECUTABLE = "rule: no container may change the Python that runs us"
 _DESCRIPTORS = "rule: no descriptor of ours enters the container"
@@ -40,6 +39,7 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         record.Reserve("the id", request.root, request.container_id, intent(config, request, facts, cgroup, profile)),
         *proxy,
         *limits.make(config, facts, cgroup),
+        *_resctrl(config, request, facts, made=False),
         *stdio.sockets(request),
         *seccomp.sockets(profile),
         *_barrier(request),
@@ -49,7 +49,8 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         *rootfs.prepare(config, request, facts),
         CheckExecutable(_EXECUTABLE),
         *namespaces.enter(config, request, facts, cgroup),
-        *_procfs(config, process),
+        *_resctrl(config, request, facts, made=True),
+        *_net_devices(config),
         *rootfs.tree(config, request, facts),
         *devices.nodes(config, facts),
         *limits.apply(config, facts, cgroup),
@@ -63,6 +64,7 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         *namespaces.names(config),
         *_sysctls(config),
         *rootfs.seal(config),
+        *identity.labels(process, facts, at_once=False),
         *_become(config, process, request, facts, profile),
         *_finish(config, process, request, facts, profile),
     ]
@@ -95,6 +97,8 @@ def intent(
         own["process"] = config.process.to_json()
     if profile is not None:
         own["seccomp"] = profile.to_json()
+    if config.linux.memoryPolicy is not None:
+        own["memoryPolicy"] = config.linux.memoryPolicy.to_json()
     if config.linux.resources is not None:
         own["resources"] = config.linux.resources.to_json()
     return {
@@ -109,6 +113,23 @@ def intent(
         "config": {"rootfs": root, "mounts": [mount.to_json() for mount in config.mounts]},
         "pyruntime": own,
     }
+
+
+def _resctrl(config: Config, request: Request, facts: Facts, made: bool) -> "list[Step]":
+    wanted = config.linux.intelRdt
+    if wanted is None:
+        return []
+    from pyruntime.plan import resctrl  # few machines have it
+
+    return (resctrl.enter if made else resctrl.make)(wanted, facts.resctrl, request.container_id)
+
+
+def _net_devices(config: Config) -> "list[Step]":
+    if not config.linux.netDevices:
+        return []
+    from pyruntime.plan import netdevices  # few configurations move any
+
+    return netdevices.move(config.linux.netDevices)
 
 
 def _barrier(request: Request) -> "list[Step]":
@@ -136,14 +157,11 @@ def _process_settings(config: Config, process: Process, facts: Facts) -> "list[S
     found = identity.settings(process, facts, "process", user, by_host=user)
     if config.linux.personality is not None:
         found.append(settings.SetPersonality("linux.personality", config.linux.personality.domain))
+    if config.linux.memoryPolicy is not None:
+        from pyruntime.plan import mempolicy  # few configurations have one
+
+        found.append(mempolicy.policy(config.linux.memoryPolicy))
     return found
-
-
-def _procfs(config: Config, process: Process) -> "list[Step]":
-    """A procfs of our own, for those who write kernel files as init."""
-    if not config.linux.sysctl and process.oomScoreAdj is None:
-        return []
-    return [OpenProcfs("linux.sysctl" if config.linux.sysctl else "process.oomScoreAdj")]
 
 
 def _sysctls(config: Config) -> "list[Step]":
@@ -182,8 +200,9 @@ def _finish(
         found.append(program.FindProgram("process.args[0]", process.args[0]))
         found.append(program.EncodeArguments("process.args", process.args))
     unprivileged = bool(process.noNewPrivileges)
+    labels = identity.labels(process, facts, at_once=True)
     found += seccomp.listened(profile, unprivileged, facts, hooks.state(config, request, "creating"))
-    found.append(program.PassDescriptors(_DESCRIPTORS, request.extra_fds))
+    found.append(program.PassDescriptors(_DESCRIPTORS, request.extra_fds, ("proc",) if labels else ()))
     stage = "created" if request.barrier else "running"
     found.append(record.Save("the id", stage, kinds))
     if request.pid_file:
@@ -192,6 +211,7 @@ def _finish(
         found.append(program.WaitForStart("rule: `start` releases the program"))
     found += seccomp.late(profile, unprivileged, facts)
     found += hooks.start(config, request)
+    found += labels
     found.append(last)
     if not request.barrier:
         found.append(program.AwaitExec("rule: `run` reports a program that can't be executed"))

@@ -126,10 +126,12 @@ def _mount(config: Config, request: Request, facts: Facts, index: int, mount: Mo
     if mount.type == "cgroup":
         host_tree = facts.cgroup_tree.mount if not _has(config, "cgroup") else ""
         return mounts.MountCgroup(because, destination, options.attributes, words, host_tree)
-    return _filesystem(because, mount, options, destination, words)
+    return _filesystem(because, mount, options, destination, words, config.linux.mountLabel)
 
 
-def _filesystem(because: str, mount: Mount, options: mountoptions.Options, destination: str, words: str) -> Step:
+def _filesystem(
+    because: str, mount: Mount, options: mountoptions.Options, destination: str, words: str, label: str
+) -> Step:
     if not mount.type:
         raise ConfigError(f"{because}.type", 'expected a filesystem type, or "bind" among the options')
     data = [*options.data, *options.superblock]
@@ -138,6 +140,12 @@ def _filesystem(because: str, mount: Mount, options: mountoptions.Options, desti
     elif options.attributes.set & m.RDONLY:
         data.append(("ro", None))
     kind = mounts.CopyUp if options.copy_up else mounts.MountFilesystem
+    if label or any(name.endswith("context") for name, _ in data):
+        from pyruntime.plan import lsm  # few hosts have labels
+
+        if label and mount.type == "mqueue":
+            return lsm.mqueue(because, mount, destination, data, options.attributes, words, label)
+        data = lsm.mount_data(mount.type, data, label)
     return kind(because, mount.type, mount.source or mount.type, destination, data, options.attributes, words)
 
 
@@ -195,7 +203,7 @@ def masks(config: Config) -> "list[Step]":
     if config.linux.readonlyPaths:
         found.append(covers.ReadonlyPaths("linux.readonlyPaths", config.linux.readonlyPaths))
     if config.linux.maskedPaths:
-        found.append(covers.MaskPaths("linux.maskedPaths", config.linux.maskedPaths))
+        found.append(covers.MaskPaths("linux.maskedPaths", config.linux.maskedPaths, config.linux.mountLabel))
     return found
 
 

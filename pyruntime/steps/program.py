@@ -68,9 +68,11 @@ class FindProgram(Step):
 class PassDescriptors(Step):
     """Let the caller's extra descriptors through execve; every other one is closed."""
 
-    def __init__(self, because: str, count: int) -> None:
+    def __init__(self, because: str, count: int, slots: "tuple[str, ...]" = ()) -> None:
+        """`slots`: those of ours that a step after this one still needs."""
         super().__init__(because)
         self.count = count
+        self.slots = slots
 
     def describe(self) -> str:
         kept = f"0 to {2 + self.count}"
@@ -80,7 +82,8 @@ class PassDescriptors(Step):
         for fd in range(3, 3 + self.count):
             os.set_inheritable(fd, True)
         channel = walker.channel.end.fileno() if walker.channel else -1
-        ours = [walker.fds.get("root", -1), walker.fds.get("barrier", -1), channel, *walker.promised_fds()]
+        held = [walker.fds.get(name, -1) for name in ("root", "barrier", *self.slots)]
+        ours = [*held, channel, *walker.promised_fds()]
         keep = sorted(fd for fd in ours if fd >= 0)
         first = 3 + self.count
         for fd in keep:

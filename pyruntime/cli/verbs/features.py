@@ -2,7 +2,7 @@
 
 from pyruntime.cli.context import Context, write_out
 from pyruntime.config.hooks import KINDS
-from pyruntime.config.linux import NAMESPACES
+from pyruntime.config.linux import MEMORY_FLAGS, MEMORY_MODES, NAMESPACES
 from pyruntime.config.seccomp import ACTIONS, FLAGS, OPERATORS
 from pyruntime.engine import engines
 from pyruntime.engine.select import VARIANT
@@ -41,17 +41,18 @@ def document() -> "Json":
 
 
 def _linux() -> "Json":
-    off = {"enabled": False}
+    on = {"enabled": True}  # what is built in, whatever this host has
     return {
         "namespaces": sorted(NAMESPACES),
         "capabilities": list(NAMES),
         "cgroup": {"v1": False, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
         "seccomp": _seccomp(),
-        "apparmor": off,
-        "selinux": off,
-        "intelRdt": off,
-        "mountExtensions": {"idmap": {"enabled": True}},
-        "netDevices": off,
+        "apparmor": on,
+        "selinux": on,
+        "intelRdt": {**on, "schemata": True, "monitoring": True},
+        "memoryPolicy": {"modes": list(MEMORY_MODES), "flags": list(MEMORY_FLAGS)},
+        "mountExtensions": {"idmap": on},
+        "netDevices": on,
     }
 
 
