@@ -4,7 +4,7 @@ import posix as os
 
 from pyruntime.cgroup import tree
 from pyruntime.errors import Unsupported
-from pyruntime.host.userns import in_user_namespace
+from pyruntime.host.userns import EVERY, in_user_namespace, mapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,12 +12,17 @@ if TYPE_CHECKING:
 
 
 class Facts:
-    """Ids of the command, whether a user namespace surrounds it, its cgroup tree, what the program turned out to be."""
+    """Ids of the command, whether a user namespace surrounds it, its cgroup tree, what the program turned out to be.
+
+    `uids` and `gids` are those that exist in the user namespace around us, as (first, size).
+    """
 
     def __init__(self) -> None:
         self.euid = os.geteuid()
         self.egid = os.getegid()
         self.in_user_namespace = in_user_namespace()
+        self.uids = mapped("uid") if self.in_user_namespace else EVERY
+        self.gids = mapped("gid") if self.in_user_namespace else EVERY
         self.cgroup_tree = tree.Tree("none")
         self.own_cgroup = "/"
         self.controllers: "tuple[str, ...]" = ()

@@ -44,7 +44,7 @@ def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
         *rootfs.prepare(config, request, facts),
         *namespaces.enter(config, request, facts, cgroup),
         *_procfs(config, process),
-        *rootfs.tree(config, request, facts),
+        *rootfs.tree(config, request, facts, cgroup),
         *devices.nodes(config, facts),
         *limits.apply(config, facts, cgroup),
         *stdio.pidfd(request, "standard"),
@@ -131,7 +131,8 @@ def _process_settings(config: Config, process: Process, facts: Facts) -> "list[S
 
 def _procfs(config: Config, process: Process) -> "list[Step]":
     """A procfs of our own, for those who write kernel files as init."""
-    if not config.linux.sysctl and process.oomScoreAdj is None:
+    by_init = process.oomScoreAdj is not None and config.linux.namespace("user") is None
+    if not config.linux.sysctl and not by_init:
         return []
     return [OpenProcfs("linux.sysctl" if config.linux.sysctl else "process.oomScoreAdj")]
 
@@ -149,9 +150,13 @@ def _become(config: Config, process: Process, request: Request, facts: Facts) ->
 
 
 def _groups_denied(config: Config, facts: Facts) -> bool:
-    """Whether setgroups may be forbidden: to an unprivileged command, and in a user namespace of another's making."""
+    """Whether setgroups may be forbidden, which only a user namespace does."""
     user = config.linux.namespace("user")
-    return facts.euid != 0 or facts.in_user_namespace or (user is not None and bool(user.path))
+    if user is None and not facts.in_user_namespace:
+        return False
+    from pyruntime.plan.idmaps import setgroups_denied
+
+    return setgroups_denied(config, facts)
 
 
 def _finish(config: Config, process: Process, request: Request, facts: Facts) -> "list[Step]":
