@@ -32,12 +32,15 @@ class Facts:
 
 
 def gather(cgroups: bool = True, rootless: "bool | None" = None) -> Facts:
-    """Read the facts. Raises Unsupported where there is no cgroup v2 tree, unless no cgroup is wanted."""
+    """Read the facts. Raises Unsupported where there is no cgroup v2 tree, unless no cgroup is wanted.
+
+    The tree is looked for in any case: a container without a cgroup of its own may still want to see it.
+    """
     facts = Facts()
     if rootless is not None:
         facts.rootless = rootless
+    facts.cgroup_tree = tree.read_tree()
     if cgroups:
-        facts.cgroup_tree = tree.read_tree()
         if not facts.cgroup_tree.mount and facts.rootless:
             return facts
         tree.demand(facts.cgroup_tree)
