@@ -38,7 +38,7 @@ def _reason(directory: str | int, each: Write, errno: int) -> str:
     if errno == ENOENT:
         return _missing(directory, each)
     if errno in (_EPERM, _EACCES, _EROFS) and not each.file.startswith("cpuset."):
-        return "this cgroup is not ours to limit; have it delegated to this user, or remove the setting"
+        return f"this cgroup is not ours to limit; {delegation()}, or remove the setting"
     if each.file in ("cpuset.cpus", "cpuset.mems"):
         return _cpuset(each.file)
     if each.file == "cpu.max" and errno == EINVAL:
@@ -102,6 +102,18 @@ def _bandwidth(value: str) -> str:
     if quota.isdigit() and int(quota) < 1000:
         return "the kernel's minimum is 1000 µs"
     return "the quota may be at most what the parent cgroups have for their period, and not below cpu.burst"
+
+
+def delegation() -> str:
+    """How an ordinary user comes to a cgroup of their own (cgroup-v2.rst, "Delegation")."""
+    return "start it by systemd-run --user --scope -p Delegate=yes, or have a cgroup directory given to this user"
+
+
+def refused(error: CgroupError, limits: bool) -> CgroupError:
+    """What a rootless command is told that may not make its cgroup, in the words that scripts of runc look for."""
+    sentinel = "rootless needs no limits + no cgrouppath when no permission is granted for cgroups"
+    other = "remove the limits" if limits else "leave linux.cgroupsPath out"
+    return CgroupError(f"{error.text}: {sentinel}; {other}, or {delegation()}", error.errno)
 
 
 def enter_hint(errno: int | None) -> str:

@@ -78,7 +78,8 @@ def _possible(write: Write, controllers: "Collection[str]") -> bool:
     raise ConfigError(
         write.because,
         f"the {write.controller} controller is not available in this cgroup tree (has: {has}); delegate it"
-        " from the parent cgroup, boot with systemd.unified_cgroup_hierarchy=1 where cgroup v1 holds it, or remove it",
+        f" from the parent cgroup (to users: Delegate={write.controller} in user@.service), boot with"
+        " systemd.unified_cgroup_hierarchy=1 where cgroup v1 holds it, or remove it",
     )
 
 

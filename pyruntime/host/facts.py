@@ -4,7 +4,7 @@ import posix as os
 
 from pyruntime.cgroup import tree
 from pyruntime.errors import Unsupported
-from pyruntime.host.userns import in_user_namespace
+from pyruntime.host.userns import EVERY, in_user_namespace, mapped
 from pyruntime.kernel import mountapi
 from pyruntime.kernel.seccomp import supported_flags
 
@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 
 class Facts:
-    """Ids of the command, whether a user namespace surrounds it, its cgroup tree, what the program turned out to be,
-    and the call of the new mount API that is refused here, "" for none."""
+    """Ids of the command, whether a user namespace surrounds it, its cgroup tree, what the program turned out to be.
+
+    `uids` and `gids` are those that exist in the user namespace around us, as (first, size); `refused_mount_call` is
+    the call of the new mount API that is refused here, "" for none.
+    """
 
     def __init__(self) -> None:
         self.euid = os.geteuid()
         self.egid = os.getegid()
         self.in_user_namespace = in_user_namespace()
+        self.uids = mapped("uid") if self.in_user_namespace else EVERY
+        self.gids = mapped("gid") if self.in_user_namespace else EVERY
         self.cgroup_tree = tree.Tree("none")
         self.own_cgroup = "/"
         self.controllers: "tuple[str, ...]" = ()
@@ -35,13 +40,16 @@ class Facts:
 
 
 def gather(cgroups: bool = True, rootless: "bool | None" = None) -> Facts:
-    """Read the facts. Raises Unsupported where there is no cgroup v2 tree, unless no cgroup is wanted."""
+    """Read the facts. Raises Unsupported where there is no cgroup v2 tree, unless no cgroup is wanted.
+
+    The tree is looked for in any case: a container without a cgroup of its own may still want to see it.
+    """
     facts = Facts()
     facts.seccomp_flags = supported_flags()
     if rootless is not None:
         facts.rootless = rootless
+    facts.cgroup_tree = tree.read_tree()
     if cgroups:
-        facts.cgroup_tree = tree.read_tree()
         if not facts.cgroup_tree.mount and facts.rootless:
             return facts
         tree.demand(facts.cgroup_tree)

@@ -6,7 +6,7 @@ proc_pid_attr(5); the kernel's Documentation/admin-guide/LSM. AppArmor has a fol
 
 import posix as os
 
-from pyruntime.kernel import procmount
+from pyruntime.kernel import paths, procmount
 from pyruntime.kernel.paths import O_PATH
 from pyruntime.kernel.procfs import read
 
@@ -31,7 +31,7 @@ def selinux_on() -> bool:
     try:
         fd = os.open(_SELINUXFS, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            found = procmount.filesystem_type(fd) == SELINUX_MAGIC and not os.fstatvfs(fd).f_flag & os.ST_RDONLY
+            found = paths.filesystem_type(fd) == SELINUX_MAGIC and not os.fstatvfs(fd).f_flag & os.ST_RDONLY
         finally:
             os.close(fd)
         return found and plain(read("/proc/self/attr/current")) != "kernel"

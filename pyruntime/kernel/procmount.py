@@ -4,9 +4,11 @@ Labels, sysctls and process files are written through one descriptor of a procfs
 attached anywhere), so a container that mounts something over /proc/self/attr or /proc/sys can't redirect a write.
 """
 
+import _struct
 import posix as os
 
-from pyruntime.kernel.mounts import encode, new_filesystem
+from pyruntime.kernel.mountapi import encode
+from pyruntime.kernel.mounts import new_filesystem
 from pyruntime.kernel.paths import O_PATH, PROC_SUPER_MAGIC, filesystem_type
 from pyruntime.kernel.syscall import syscall
 

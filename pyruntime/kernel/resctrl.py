@@ -6,9 +6,8 @@ Every function takes paths, so that none depends on where the filesystem is moun
 import posix as os
 
 from pyruntime.errors import Error, one_line, reason
-from pyruntime.kernel.paths import O_PATH
+from pyruntime.kernel.paths import O_PATH, filesystem_type
 from pyruntime.kernel.procfs import read, write
-from pyruntime.kernel.procmount import filesystem_type
 
 RDTGROUP_SUPER_MAGIC = 0x7655821
 _USUAL = "/sys/fs/resctrl"

@@ -85,7 +85,8 @@ def _facts(context: Context, config: Config, request: Request, warnings: "list[s
         facts = host.gather(False, context.rootless)
         facts.cgroup_tree = tree.Tree("unified", "/sys/fs/cgroup")
         facts.controllers = CONTROLLERS
-    _imagine_controllers(config, facts, warnings)
+    if request.cgroups:
+        _imagine_controllers(config, facts, warnings)
     warnings += [_REFUSED + text for text in demands.imagine(config, facts)]
     _module(config, request, facts, warnings)
     return facts

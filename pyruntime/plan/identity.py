@@ -12,7 +12,7 @@ from pyruntime.steps.stdio import OwnStdio
 def settings(process: Process, facts: Facts, path: str, user_namespace: bool, by_host: bool) -> "list[Step]":
     """Scheduling, limits and the like, while init still has every right; `by_host` the one that is a file in /proc."""
     found: "list[Step]" = []
-    if process.oomScoreAdj is not None:
+    if process.oomScoreAdj is not None and not facts.euid:
         lenient = facts.rootless or user_namespace
         found.append(limits.SetOomScore(f"{path}.oomScoreAdj", process.oomScoreAdj, lenient, by_host=by_host))
     if process.scheduler is not None:
@@ -31,6 +31,13 @@ def labels(process: Process, facts: Facts, at_once: bool) -> "list[Step]":
     from pyruntime.plan import lsm  # few configurations have either
 
     return lsm.labels(process, "process", facts.apparmor or process.apparmorProfile != "unconfined", at_once)
+
+
+def early(process: Process, facts: Facts, path: str) -> "list[Step]":
+    """What an unprivileged command's child can set only while its files in /proc are still its user's."""
+    if process.oomScoreAdj is None or not facts.euid:
+        return []
+    return [limits.SetOomScore(f"{path}.oomScoreAdj", process.oomScoreAdj, True, by_host=False, early=True)]
 
 
 def become(

@@ -36,7 +36,7 @@ def join(
         *stdio.make(request),
         CheckExecutable("rule: no container may change the Python that runs us"),
         *_procfs(process),
-        *_enter(container, kinds, facts, process, request),
+        *_enter(container, kinds, facts, process, request, sub_cgroup is not None),
         *_resctrl(container),
         *_keyring(container, user, process),
         _root(container, kinds),
@@ -70,30 +70,43 @@ def state_of(container: Container) -> "dict[str, object]":
     }
 
 
-def _enter(container: Container, kinds: "list[str]", facts: Facts, process: Process, request: Request) -> "list[Step]":
+def _enter(
+    container: Container, kinds: "list[str]", facts: Facts, process: Process, request: Request, fixed: bool
+) -> "list[Step]":
     """One fork where we may enter the pid namespace first; a stage process where a user namespace has to be first."""
-    staged = "user" in kinds
+    staged = "user" in kinds or ("pid" in kinds and facts.in_user_namespace)
     in_cgroup = bool(container.cgroup)
+    lenient = in_cgroup and not fixed and bool(container.own.get("rootless")) and not _limited(container)
     hide = facts.euid == 0
     joins: "list[Step]" = [
         namespaces.Join(_CONTAINER, kind, f"of pid {container.pid}") for kind in kinds if staged or kind != "pid"
     ]
     found: "list[Step]" = [
-        namespaces.Clone(_CONTAINER, [], in_cgroup, hide, join_pid="pid" in kinds and not staged, stage=staged),
+        namespaces.Clone(
+            _CONTAINER, [], in_cgroup, hide, join_pid="pid" in kinds and not staged, stage=staged, lenient=lenient
+        ),
         *stdio.leave(request),
+        *identity.early(process, facts, "process"),
         *joins,
     ]
     if staged:
         found += [
             namespaces.ForkInit(_CONTAINER, []),
             namespaces.AdoptInit(_CONTAINER),
-            namespaces.BecomeRoot("the container's user namespace"),
         ]
+    if "user" in kinds:
+        found.append(namespaces.BecomeRoot("the container's user namespace"))
     affinity = process.execCPUAffinity
     found.append(namespaces.Isolate("rule: nothing of the caller clings to the process", affinity=affinity is None))
     if affinity is not None and affinity.final:
         found.append(limits.SetAffinity("process.execCPUAffinity.final", _cpus(affinity, "final"), by_host=False))
     return found
+
+
+def _limited(container: Container) -> bool:
+    """Whether the container was given limits, which a process outside of its cgroup would escape."""
+    resources = container.own.get("resources")
+    return isinstance(resources, dict) and any(value for name, value in resources.items() if name != "devices")
 
 
 def _root(container: Container, kinds: "list[str]") -> Step:

@@ -51,7 +51,7 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         *namespaces.enter(config, request, facts, cgroup),
         *_resctrl(config, request, facts, made=True),
         *_net_devices(config),
-        *rootfs.tree(config, request, facts),
+        *rootfs.tree(config, request, facts, cgroup),
         *devices.nodes(config, facts),
         *limits.apply(config, facts, cgroup),
         *stdio.pidfd(request, "standard"),
@@ -181,9 +181,13 @@ def _become(
 
 
 def _groups_denied(config: Config, facts: Facts) -> bool:
-    """Whether setgroups may be forbidden: to an unprivileged command, and in a user namespace of another's making."""
+    """Whether setgroups may be forbidden, which only a user namespace does."""
     user = config.linux.namespace("user")
-    return facts.euid != 0 or facts.in_user_namespace or (user is not None and bool(user.path))
+    if user is None and not facts.in_user_namespace:
+        return False
+    from pyruntime.plan.idmaps import setgroups_denied
+
+    return setgroups_denied(config, facts)
 
 
 def _finish(

@@ -17,7 +17,7 @@ def make(config: Config, facts: Facts, path: str) -> "list[Step]":
     needed = sorted({write.controller for write in _limits(config, facts)})
     tree = facts.cgroup_tree
     return [
-        steps.MakeCgroup(because, tree.mount, path, list(facts.controllers), needed, lenient),
+        steps.MakeCgroup(because, tree.mount, path, list(facts.controllers), needed, lenient, facts.rootless),
         *_devices(config, facts),
     ]
 

@@ -10,7 +10,7 @@ from pyruntime.config.process import Process
 from pyruntime.config.rules.sysctl import canonical, owner
 from pyruntime.config.spec import Config
 from pyruntime.host.facts import Facts
-from pyruntime.plan import stdio
+from pyruntime.plan import identity, stdio
 from pyruntime.plan.request import Request
 from pyruntime.steps import namespaces as steps
 from pyruntime.steps.base import Step
@@ -35,9 +35,10 @@ def _joined(config: Config) -> "list[tuple[str, str, str]]":
     return sorted(found, key=lambda each: _ORDER.index(each[0]))
 
 
-def _staged(config: Config) -> bool:
+def _staged(config: Config, come_back: bool) -> bool:
+    """`come_back`: whether the command may return to its own pid namespace, having entered another."""
     new, joined = new_types(config), [kind for kind, _, _ in _joined(config)]
-    return "user" in joined or ("user" in new and bool(joined)) or "time" in new
+    return "user" in joined or ("user" in new and bool(joined)) or "time" in new or ("pid" in joined and not come_back)
 
 
 def look(config: Config) -> "list[Step]":
@@ -48,8 +49,10 @@ def look(config: Config) -> "list[Step]":
 def enter(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[Step]":
     """From namespaces that are open to an init that is root in all of its own."""
     found: "list[Step]" = []
+    come_back = not facts.in_user_namespace  # our pid namespace may be of an outer user namespace
     hide = facts.euid == 0  # an unprivileged command could not write the id maps of a process it may not trace
-    found += (_by_stage if _staged(config) else _directly)(config, request, bool(cgroup), hide)
+    staged = _staged(config, come_back)
+    found += (_by_stage if staged else _directly)(config, request, facts, bool(cgroup), hide)
     found += _id_maps(config, facts)
     if "user" in [entry.type for entry in config.linux.namespaces]:
         found.append(steps.BecomeRoot("linux.namespaces"))
@@ -74,7 +77,7 @@ def _procfs(config: Config) -> "list[Step]":
     process = config.process or Process(cwd="/")
     wanted = {
         "linux.sysctl": bool(config.linux.sysctl),
-        "process.oomScoreAdj": process.oomScoreAdj is not None,
+        "process.oomScoreAdj": process.oomScoreAdj is not None and config.linux.namespace("user") is None,
         "process.apparmorProfile": bool(process.apparmorProfile),
         "process.selinuxLabel": bool(process.selinuxLabel),
     }
@@ -110,21 +113,22 @@ def _because(config: Config, kind: str) -> str:
     return f"linux.namespaces[{[entry.type for entry in config.linux.namespaces].index(kind)}]"
 
 
-def _directly(config: Config, request: Request, in_cgroup: bool, hide: bool) -> "list[Step]":
+def _directly(config: Config, request: Request, facts: Facts, in_cgroup: bool, hide: bool) -> "list[Step]":
     new = _cloned(config)
     joined = _joined(config)
     found: "list[Step]" = [
         steps.Clone("linux.namespaces", new, in_cgroup, hide, join_pid="pid" in [kind for kind, _, _ in joined])
     ]
-    found += stdio.leave(request)
+    found += [*stdio.leave(request), *_oom_score(config, facts)]
     found += [steps.Join(why, kind, path) for kind, path, why in joined if kind != "pid"]
     return found
 
 
-def _by_stage(config: Config, request: Request, in_cgroup: bool, hide: bool) -> "list[Step]":
+def _by_stage(config: Config, request: Request, facts: Facts, in_cgroup: bool, hide: bool) -> "list[Step]":
     found: "list[Step]" = [
         steps.Clone("linux.namespaces", [], in_cgroup, hide, stage=True),
         *stdio.leave(request),
+        *_oom_score(config, facts),
     ]
     found += [steps.Join(why, kind, path) for kind, path, why in _joined(config)]
     if "time" in new_types(config):
@@ -137,6 +141,10 @@ def _by_stage(config: Config, request: Request, in_cgroup: bool, hide: bool) -> 
     return found
 
 
+def _oom_score(config: Config, facts: Facts) -> "list[Step]":
+    return identity.early(config.process, facts, "process") if config.process is not None else []
+
+
 def _offsets(offsets: "TimeOffsets | None") -> "list[tuple[str, int, int]]":
     if offsets is None:
         return []
@@ -145,17 +153,15 @@ def _offsets(offsets: "TimeOffsets | None") -> "list[tuple[str, int, int]]":
 
 
 def _id_maps(config: Config, facts: Facts) -> "list[Step]":
-    """The maps of a new user namespace; an unprivileged command may map one id itself, more by the helpers."""
-    if "user" not in new_types(config):
+    """The maps of a new user namespace. Raises ConfigError for ids that the container can't have."""
+    new = "user" in new_types(config)
+    if not new and not facts.in_user_namespace:
         return []
-    linux = config.linux
-    trivial = all(len(maps) == 1 and maps[0].size == 1 for maps in (linux.uidMappings, linux.gidMappings))
-    helper = facts.euid != 0 and not trivial
-    deny = facts.euid != 0 and trivial
-    return [
-        steps.WriteIdMap("linux.gidMappings", "gid", linux.gidMappings, helper, deny),
-        steps.WriteIdMap("linux.uidMappings", "uid", linux.uidMappings, helper, False),
-    ]
+    from pyruntime.plan import idmaps  # a user namespace is there
+
+    found = idmaps.write(config, facts) if new else []
+    idmaps.check(config, facts)
+    return found
 
 
 def names(config: Config) -> "list[Step]":

@@ -76,8 +76,8 @@ def _is_mapped(mount: Mount, options: mountoptions.Options) -> bool:
     return bool(options.idmap or mount.uidMappings or mount.gidMappings)
 
 
-def tree(config: Config, request: Request, facts: Facts) -> "list[Step]":
-    """Init lane: propagation, the root, every mount in the order of the config."""
+def tree(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[Step]":
+    """Init lane: propagation, the root, every mount in the order of the config; `cgroup` is the container's own."""
     rootfs = root_path(config, request.bundle)
     if not _has(config, "mount"):
         if config.mounts:
@@ -91,7 +91,7 @@ def tree(config: Config, request: Request, facts: Facts) -> "list[Step]":
         steps.BindRoot("root.path", rootfs, parent),
     ]
     for index, mount in enumerate(config.mounts):
-        found.append(_mount(config, request, facts, index, mount))
+        found.append(_mount(config, request, facts, cgroup, index, mount))
     return found
 
 
@@ -105,7 +105,7 @@ def _propagation(config: Config) -> "tuple[str, bool]":
     return "private" if kind == "unbindable" else kind, wanted.startswith("r")
 
 
-def _mount(config: Config, request: Request, facts: Facts, index: int, mount: Mount) -> Step:
+def _mount(config: Config, request: Request, facts: Facts, cgroup: str, index: int, mount: Mount) -> Step:
     because = f"mounts[{index}]"
     options = mountoptions.parse(mount.options, f"{because}.options", mount.type)
     destination = clean(mount.destination)
@@ -124,13 +124,39 @@ def _mount(config: Config, request: Request, facts: Facts, index: int, mount: Mo
     if _is_bind(mount, options):
         return _bind(config, request, facts, index, mount, options, destination, words)
     if mount.type == "cgroup":
-        host_tree = facts.cgroup_tree.mount if not _has(config, "cgroup") else ""
-        return mounts.MountCgroup(because, destination, options.attributes, words, host_tree)
-    return _filesystem(because, mount, options, destination, words, config.linux.mountLabel)
+        return _cgroup(config, facts, cgroup, because, destination, options, words)
+    label = config.linux.mountLabel
+    if mount.type == "sysfs" and (facts.in_user_namespace or _has(config, "user")):
+        return _filesystem(because, mount, options, destination, words, label, mounts.MountSysfs)
+    return _filesystem(because, mount, options, destination, words, label)
+
+
+def _cgroup(
+    config: Config,
+    facts: Facts,
+    cgroup: str,
+    because: str,
+    destination: str,
+    options: mountoptions.Options,
+    words: str,
+) -> Step:
+    """The container's own cgroup as the top of what it sees, where it has a cgroup namespace."""
+    tree = facts.cgroup_tree
+    if not _has(config, "cgroup"):
+        return mounts.MountCgroup(because, destination, options.attributes, words, tree.mount)
+    own = tree.directory(cgroup) if cgroup and not _new(config, "cgroup") else ""
+    foreign = not options.attributes.set & m.RDONLY and (facts.rootless or not cgroup)
+    return mounts.MountCgroup(because, destination, options.attributes, words, own, bool(own), foreign)
 
 
 def _filesystem(
-    because: str, mount: Mount, options: mountoptions.Options, destination: str, words: str, label: str
+    because: str,
+    mount: Mount,
+    options: mountoptions.Options,
+    destination: str,
+    words: str,
+    label: str,
+    kind: "type[mounts.MountFilesystem] | None" = None,
 ) -> Step:
     if not mount.type:
         raise ConfigError(f"{because}.type", 'expected a filesystem type, or "bind" among the options')
@@ -139,7 +165,7 @@ def _filesystem(
         options.attributes.set &= ~m.RDONLY
     elif options.attributes.set & m.RDONLY:
         data.append(("ro", None))
-    kind = mounts.CopyUp if options.copy_up else mounts.MountFilesystem
+    kind = kind or (mounts.CopyUp if options.copy_up else mounts.MountFilesystem)
     if label or any(name.endswith("context") for name, _ in data):
         from pyruntime.plan import lsm  # few hosts have labels
 

@@ -2,7 +2,7 @@
 
 import posix as os
 
-from pyruntime.errors import Error, StateError
+from pyruntime.errors import Error, StateError, explain_oserror
 from pyruntime.kernel import ns
 from pyruntime.kernel.paths import O_PATH
 from pyruntime.kernel.procfs import read
@@ -41,9 +41,17 @@ class OpenTarget(Step):
             raise StateError(f"cannot exec in a stopped container: {self.container.id}") from None
         except ValueError as error:
             raise Error(f"namespaces of pid {pid}: {path} {error}") from None
+        except PermissionError as error:
+            raise StateError(self._denied(explain_oserror(error))) from None
         # Only now is it known that these were init's: a reused pid would have another start time.
         if not life.init_pid(self.container):
             raise StateError(f"cannot exec in a stopped container: {self.container.id}")
+
+    def _denied(self, text: str) -> str:
+        """Init is not dumpable until it is the program: an ordinary user has no right to its files in /proc so far."""
+        if life.status(self.container) == "created":
+            return f"cannot exec in a created container without root: {text}; start {self.container.id} first"
+        return f"cannot enter the namespaces of container {self.container.id}: {text}; exec as the user who made it"
 
 
 class OpenCgroup(Step):

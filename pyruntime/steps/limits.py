@@ -48,10 +48,12 @@ def _amount(value: int) -> str:
 class SetOomScore(Step):
     """How readily the kernel kills the process when memory runs out."""
 
-    def __init__(self, because: str, score: int, lenient: bool, by_host: bool) -> None:
+    def __init__(self, because: str, score: int, lenient: bool, by_host: bool, early: bool = False) -> None:
+        """`early`: by init itself, while it still sees the caller's /proc and may be traced by its user."""
         super().__init__(because)
         self.score = score
         self.lenient = lenient
+        self.early = early
         self.lane = HOST if by_host else INIT
 
     def describe(self) -> str:
@@ -61,6 +63,8 @@ class SetOomScore(Step):
         try:
             if self.lane == HOST:
                 write(f"/proc/{walker.values['init_pid']}/oom_score_adj", str(self.score))
+            elif self.early:
+                write("/proc/self/oom_score_adj", str(self.score))
             else:
                 write_in(walker.fds["proc"], "self/oom_score_adj", str(self.score))
         except OSError as error:

@@ -231,6 +231,28 @@ class MountFilesystem(MountStep):
         return [*self.options, ("mode", f"{mode:o}")]
 
 
+class MountSysfs(MountFilesystem):
+    """sysfs; or a copy of the one around us, where that is refused for want of a network namespace of our own."""
+
+    def describe(self) -> str:
+        return super().describe() + "; if refused, bind /sys read-only"
+
+    def run(self, walker: "Walker") -> None:
+        try:
+            super().run(walker)
+        except OSError as error:
+            if error.errno != _EPERM:
+                raise
+            self._copy(self._target(walker.fds["root"]))
+
+    def _copy(self, target: int) -> None:
+        """Read-only with all below it, the cgroup tree above all: the caller may own parts of that."""
+        tree = mounts.open_tree("/sys", recursive=True)
+        mounts.set_attributes(tree, self.attributes.set | mounts.RDONLY, recursive=True)
+        self._attach(tree, target)
+        os.close(tree)
+
+
 class CopyUp(MountFilesystem):
     """A tmpfs that starts with a copy of the directory it covers (`tmpcopyup`)."""
 
@@ -253,24 +275,42 @@ class CopyUp(MountFilesystem):
 class MountCgroup(MountStep):
     """The cgroup tree: cgroup2 as the cgroup namespace shows it, else a bind of the host's."""
 
-    def __init__(self, because: str, destination: str, attributes: Attributes, words: str, host_tree: str) -> None:
+    def __init__(
+        self,
+        because: str,
+        destination: str,
+        attributes: Attributes,
+        words: str,
+        host_tree: str,
+        own: bool = False,
+        foreign: bool = False,
+    ) -> None:
+        """`host_tree`: what to bind where cgroup2 is refused; `own`: it is the container's cgroup and nothing else.
+
+        `foreign`: without a cgroup of its own, the container would be shown its caller's.
+        """
         super().__init__(because, destination, attributes)
         self.words = words
         self.host_tree = host_tree
+        self.own = own
+        self.foreign = foreign
 
     def describe(self) -> str:
-        leave = f"; if refused, bind {self.host_tree} read-only" if self.host_tree else ""
-        return f"mount cgroup2 on {self.destination} ({self.words}){leave}"
+        how = "" if self.own else " read-only"
+        leave = f"; if refused, bind {self.host_tree}{how}" if self.host_tree else ""
+        caller = "; read-only where it would show the caller's cgroup" if self.foreign else ""
+        return f"mount cgroup2 on {self.destination} ({self.words}){leave}{caller}"
 
     def run(self, walker: "Walker") -> None:
         target = paths.make_directory(walker.fds["root"], self.destination)
+        kept = mounts.RDONLY if (self.foreign or self.own) and "cgroup" not in walker.texts else 0
         try:
-            mount_fd = mounts.new_filesystem("cgroup2", "cgroup", [], self.attributes.set)
+            mount_fd = mounts.new_filesystem("cgroup2", "cgroup", [], self.attributes.set | kept)
         except OSError as error:
-            if error.errno not in (_EPERM, _EBUSY) or not self.host_tree:
+            if error.errno not in (_EPERM, _EBUSY) or not self.host_tree or (self.own and kept):
                 raise
             mount_fd = mounts.open_tree(self.host_tree, recursive=False)
             # The whole host's tree: where cgroup2 can't be mounted, what of it is writable is not the container's.
-            mounts.set_attributes(mount_fd, self.attributes.set | mounts.RDONLY)
+            mounts.set_attributes(mount_fd, self.attributes.set | (kept if self.own else mounts.RDONLY))
         self._attach(mount_fd, target)
         os.close(mount_fd)

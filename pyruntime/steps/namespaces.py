@@ -11,9 +11,10 @@ from pyruntime.kernel.procfs import write
 from pyruntime.kernel.syscall import syscall
 from pyruntime.steps.base import HOST, Step
 
+_REFUSED = (1, 13, 30)  # EPERM, EACCES, EROFS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyruntime.config.mounts import IDMapping
     from pyruntime.walk.walker import Walker
 
 
@@ -51,18 +52,28 @@ class Clone(Step):
     lane = HOST
 
     def __init__(
-        self, because: str, new: "list[str]", in_cgroup: bool, hide: bool, join_pid: bool = False, stage: bool = False
+        self,
+        because: str,
+        new: "list[str]",
+        in_cgroup: bool,
+        hide: bool,
+        join_pid: bool = False,
+        stage: bool = False,
+        lenient: bool = False,
     ) -> None:
+        """`lenient`: stay in the caller's cgroup, if the kernel lets us into no other."""
         super().__init__(because)
         self.new = new
         self.in_cgroup = in_cgroup
         self.hide = hide
         self.join_pid = join_pid
         self.stage = stage
+        self.lenient = lenient
 
     def describe(self) -> str:
         what = f"new namespaces {' '.join(self.new)}" if self.new else "no new namespace"
         where = ", inside its cgroup" if self.in_cgroup else ""
+        where += " (or the caller's, if refused: rootless and no limits)" if self.lenient else ""
         joined = ", in the joined pid namespace" if self.join_pid else ""
         hidden = ", not dumpable" if self.hide else ""
         return f"clone3 {'a stage process' if self.stage else 'init'}: {what}{where}{joined}{hidden}"
@@ -76,13 +87,23 @@ class Clone(Step):
         if self.join_pid:
             home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
             ns.setns(walker.fds["ns:pid"], "pid")
-        pid = process.clone3(ns.mask(self.new), walker.fds.get("cgroup") if self.in_cgroup else None)
+        pid = self._clone(walker.fds.get("cgroup") if self.in_cgroup else None)
         if pid:
             walker.values["stage_pid" if self.stage else "init_pid"] = pid
         walker.split(child=pid == 0)
         if home is not None and pid:
             ns.setns(home, "pid")
             os.close(home)
+
+    def _clone(self, cgroup: "int | None") -> int:
+        try:
+            return process.clone3(ns.mask(self.new), cgroup)
+        except OSError as error:
+            if self.lenient and cgroup is not None and error.errno in _REFUSED:
+                return process.clone3(ns.mask(self.new))
+            from pyruntime.steps.refusals import of_clone
+
+            raise of_clone(error, self.describe(), self.new, cgroup) from None
 
     def undo(self, walker: "Walker") -> None:
         for name in ("stage_pid", "init_pid"):
@@ -114,6 +135,8 @@ class Join(Step):
         fd = walker.fds.get(f"ns:{self.kind}")
         if fd is None:  # JoinTarget found that we are in this namespace already
             return
+        if self.kind == "user":  # its root may trace who is in it, from the first moment
+            process.set_dumpable(False)
         if self.kind == "mount":  # our root becomes the container's: its files must not be taken for Python's
             lock_imports()
         ns.setns(fd, self.kind)
@@ -182,48 +205,6 @@ class AdoptInit(Step):
         while "init_pid" not in walker.values:
             walker.take()
         os.waitpid(walker.values.pop("stage_pid"), 0)
-
-
-class WriteIdMap(Step):
-    """Map user or group ids of init's new user namespace; by newuidmap(1) where we may not write them ourselves."""
-
-    lane = HOST
-
-    def __init__(
-        self, because: str, kind: str, mappings: "list[IDMapping]", helper: bool, deny_setgroups: bool
-    ) -> None:
-        super().__init__(because)
-        self.kind = kind
-        self.mappings = mappings
-        self.helper = helper
-        self.deny_setgroups = deny_setgroups
-
-    def describe(self) -> str:
-        maps = ", ".join(f"{m.containerID}-{m.containerID + m.size - 1} → host {m.hostID}" for m in self.mappings)
-        by = f" by new{self.kind}map" if self.helper else ""
-        return f"write {self.kind}_map{by}: {maps}"
-
-    def run(self, walker: "Walker") -> None:
-        pid = walker.values["init_pid"]
-        if self.helper:
-            self._by_helper(pid)
-            return
-        if self.deny_setgroups:
-            write(f"/proc/{pid}/setgroups", "deny")
-        lines = "".join(f"{m.containerID} {m.hostID} {m.size}\n" for m in self.mappings)
-        write(f"/proc/{pid}/{self.kind}_map", lines)
-
-    def _by_helper(self, pid: int) -> None:
-        from pyruntime.kernel.spawn import run_program
-
-        words = [str(n) for m in self.mappings for n in (m.containerID, m.hostID, m.size)]
-        name = f"new{self.kind}map"
-        status, output = run_program(name, [name, str(pid), *words])
-        if status:
-            raise Error(
-                f"{self.because}: {name} failed: {output or f'exit status {status}'}; "
-                f"see /etc/sub{self.kind} and the package uidmap"
-            )
 
 
 class BecomeRoot(Step):

@@ -63,14 +63,23 @@ class MakeCgroup(Step):
     lane = HOST
 
     def __init__(
-        self, because: str, mount: str, path: str, controllers: "list[str]", needed: "list[str]", lenient: bool
+        self,
+        because: str,
+        mount: str,
+        path: str,
+        controllers: "list[str]",
+        needed: "list[str]",
+        lenient: bool,
+        rootless: bool = False,
     ) -> None:
+        """`rootless`: the caller may lack rights over cgroups, and is told what to do then; `lenient`: goes without."""
         super().__init__(because)
         self.mount = mount
         self.path = path
         self.controllers = controllers
         self.needed = needed
         self.lenient = lenient
+        self.rootless = rootless
 
     def describe(self) -> str:
         return f"make cgroup {self.path}" + (
@@ -81,8 +90,12 @@ class MakeCgroup(Step):
         try:
             walker.objects["made_cgroups"] = fs.create(self.mount, self.path, self.controllers, self.needed)
         except CgroupError as error:
-            if not self.lenient or error.errno not in (1, 13, 30):
+            if error.errno not in (1, 13, 30) or not (self.lenient or self.rootless):
                 raise
+            if not self.lenient:
+                from pyruntime.cgroup.hints import refused
+
+                raise refused(error, bool(self.needed)) from None
             container_of(walker).data["cgroup_paths"] = {}
             return
         directory = self.mount + self.path

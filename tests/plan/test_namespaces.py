@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from pyruntime.steps.base import Step
-from pyruntime.steps.namespaces import Clone, ForkInit, Join, Unshare, WriteIdMap
+from pyruntime.steps.idmaps import WriteIdMap
+from pyruntime.steps.namespaces import Clone, ForkInit, Join, Unshare
 from tests.plan.made import document, facts, names, namespaces, plan, request
 
 ONE = [{"containerID": 0, "hostID": 1000, "size": 1}]
@@ -16,7 +17,7 @@ def entered(*kinds: str, maps: "list[dict[str, int]] | None" = None, euid: int =
     found: "dict[str, Any]" = {"namespaces": namespaces(*kinds), **linux}
     if maps:
         found.update(uidMappings=maps, gidMappings=maps)
-    return plan(document(linux=found), facts(euid=euid, rootless=euid != 0))
+    return plan(document(linux=found), facts(euid=euid, egid=euid, rootless=euid != 0))
 
 
 def of(steps: "list[Step]", kind: "type[Any] | tuple[type[Any], ...]") -> "list[Any]":
@@ -76,7 +77,13 @@ def test_a_joined_pid_namespace_is_entered_by_the_parent() -> None:
 
 @pytest.mark.parametrize(
     ("euid", "maps", "helper", "deny"),
-    [(0, ONE, False, False), (0, MANY, False, False), (1000, ONE, False, True), (1000, MANY, True, False)],
+    [
+        (0, ONE, False, False),
+        (0, MANY, False, False),
+        (1000, ONE, False, True),
+        (1000, MANY, True, False),
+        (1001, ONE, True, False),  # one id, but not one's own
+    ],
 )
 def test_who_writes_the_maps(euid: int, maps: Any, helper: bool, deny: bool) -> None:
     steps = of(entered("user", "mount", maps=maps, euid=euid), WriteIdMap)

@@ -8,7 +8,7 @@ from pyruntime.config.load import load_config
 from pyruntime.config.spec import Config
 from pyruntime.config.validate import validate
 from pyruntime.engine.select import detect
-from pyruntime.errors import Error, explain_oserror
+from pyruntime.errors import ConfigError, Error, explain_oserror
 from pyruntime.host import facts as host
 from pyruntime.host.descriptors import listen_fds
 from pyruntime.kernel.paths import O_PATH, open_in_root
@@ -92,6 +92,12 @@ def refuse_console_socket(config: Config, request: Request) -> None:
 def gather(context: Context, config: Config, request: Request) -> host.Facts:
     """The facts for this container: ids, cgroup tree, and whether the program is a Wasm module."""
     facts = host.gather(request.cgroups, context.rootless)
+    if facts.euid and config.linux.namespace("user") is None:
+        raise ConfigError(
+            "linux.namespaces",
+            'rootless container requires user namespaces; add {"type": "user"} with linux.uidMappings and gidMappings, '
+            "as `spec --rootless` writes them, or be root",
+        )
     path = life.cgroup_path(config, request, facts)
     if path:
         host.add_controllers(facts, path)

@@ -117,6 +117,15 @@ TABLE = {
         "5 tmpfs",
         ("BindRoot",),
     ),
+    "MountSysfs": Why(
+        "sysfs shows the devices of a network namespace, so whoever mounts one must own that. A user namespace without "
+        "a network namespace of its own can't: it gets a copy of the /sys around it, read-only with all below.",
+        "fsopen, fsconfig, fsmount, move_mount; else open_tree, mount_setattr",
+        (("EPERM", "the /sys around us is partly covered: an outer container masks it"),),
+        "grep ' /sys ' /proc/PID/mountinfo",
+        "7 network_namespaces, 7 user_namespaces",
+        ("BindRoot",),
+    ),
     "MountCgroup": Why(
         "Programs read their limits at /sys/fs/cgroup. In a cgroup namespace the mount shows the container's own "
         "cgroup as its top and nothing of the host's.",
