@@ -18,7 +18,7 @@ _ACTIONS = {  # SECCOMP_RET_* of <linux/seccomp.h>
     "KILL": 0x00000000, "KILL_THREAD": 0x00000000, "KILL_PROCESS": 0x80000000, "TRAP": 0x00030000, "ERRNO": 0x00050000,
     "TRACE": 0x7FF00000, "NOTIFY": 0x7FC00000, "LOG": 0x7FFC0000, "ALLOW": 0x7FFF0000,
 }  # fmt: skip
-_WITH_DATA = ("ERRNO", "TRACE")
+_LARGEST = {"ERRNO": 4094, "TRACE": 0xFFFF}  # actions that carry a number; libseccomp stops below MAX_ERRNO
 _PERMISSIVE = ("ALLOW", "LOG", "TRACE")
 _EPERM = 1
 
@@ -74,11 +74,11 @@ def compile_profile(profile: "Seccomp", machine: str) -> Filter:
 def _value(action: str, data: "int | None", path: str) -> int:
     """What the program returns for an action. Other actions than ERRNO and TRACE leave the number aside."""
     word = action.removeprefix("SCMP_ACT_")
-    if word not in _WITH_DATA:
+    if word not in _LARGEST:
         return _ACTIONS[word]
     data = _EPERM if data is None else data
-    if data > 0xFFFF:
-        raise ConfigError(path, f"expected a number up to 65535, which is all that {action} carries, got {data}")
+    if data > _LARGEST[word]:
+        raise ConfigError(path, f"expected a number from 0 to {_LARGEST[word]} for {action}, got {data}")
     return _ACTIONS[word] | data
 
 
