@@ -252,7 +252,7 @@ def test_words_of_the_kernel() -> None:
     ("page", "title"), [("docs/reference/errors.md", "Refused by name"), ("README.md", "Not there yet")]
 )
 def test_what_is_refused_is_listed(page: str, title: str) -> None:
-    refused = {path for path, *_ in unsupported.CONFIG} | {f"process.{path}" for path, *_ in unsupported.PROCESS}
+    refused = {path for path, *_ in unsupported.CONFIG}
     listed = {path for cells in rows(section(page, title)) for path in quoted(cells[0]) if "." in path}
     assert {path for path in listed if not path.startswith("mounts[]")} == refused
 
