@@ -2,7 +2,7 @@
 
 import posix as os
 
-from pyruntime.errors import Error, explain_oserror, one_line, reason
+from pyruntime.errors import Error, explain_oserror, reason
 from pyruntime.kernel import process, sched
 from pyruntime.kernel.procfs import write
 from pyruntime.kernel.procmount import read_in, write_in
@@ -178,9 +178,8 @@ class SetSysctls(Step):
             except OSError as error:
                 raise Error(f'{self.because}["{name}"] = "{value}": {reason(error)}') from None
             if found is not None and not same_setting(value, found):
-                raise Error(
-                    f'{self.because}["{name}"] = "{value}": the kernel has made {one_line(found.strip())} of it'
-                )
+                made = " ".join(found.split())
+                raise Error(f'{self.because}["{name}"] = "{value}": the kernel has made "{made}" of it')
 
 
 def same_setting(asked: str, found: str) -> bool:
