@@ -18,14 +18,20 @@ import sys
 from marshal import dumps, loads
 
 VERBS = ("create", "start", "run", "state", "kill", "delete", "exec")
+_TABLES = {"x86_64": ("x86_64", "x86", "x32"), "aarch64": ("aarch64", "arm")}.get(os.uname().machine, ())
+# What only some configurations need, by the packages of ours that hold it.
+THEMES = {
+    "seccomp": ("pyruntime.seccomp.compile", *(f"pyruntime.seccomp.tables.{name}" for name in (*_TABLES, "known")))
+}
 
 _HERE = __file__.rpartition("/")[0]
 _ROOT = _HERE.rpartition("/")[0]
 _MAGIC: bytes = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER
 # What verbs import inside functions, though hardly a command goes without it.
 _ROOTS = ("pyruntime.state.roots", "pyruntime.host.userns")
-_FDS, _WAIT = "pyruntime.host.descriptors", "pyruntime.walk.foreground"
-_LATER = {"create": (_FDS,), "run": (_FDS, _WAIT), "exec": (_FDS, _WAIT)}
+_FIRST = ("pyruntime.host.descriptors", "pyruntime.kernel.exe")
+_WAIT = "pyruntime.walk.foreground"
+_LATER = {"create": _FIRST, "run": (*_FIRST, _WAIT), "exec": (*_FIRST, _WAIT)}
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,16 +46,22 @@ def preload(argv: "list[str]") -> None:
     The verb is the first word that could be one; to take a flag's value for it costs time and nothing else.
     """
     verb = next((word for word in argv[1:] if word in VERBS), None)
-    packed = _read(path_of(verb)) if verb else []
+    if verb:
+        bring(verb)
+
+
+def bring(name: str) -> None:
+    """Import the modules of one pack, all of them or none."""
+    packed = _read(path_of(name))
     if all(_is_fresh(*entry) for entry in packed):
-        for name, is_package, _, _, code in packed:
-            if name not in sys.modules:
-                _execute(name, is_package, code)
+        for module, is_package, _, _, code in packed:
+            if module not in sys.modules:
+                _execute(module, is_package, code)
 
 
-def path_of(verb: str) -> str:
-    """Where the pack of a verb lies, for the Python that asks."""
-    return f"{_HERE}/__pycache__/pack-{verb}.{sys.implementation.cache_tag}"
+def path_of(name: str) -> str:
+    """Where the pack of a verb, or of a theme, lies, for the Python that asks."""
+    return f"{_HERE}/__pycache__/pack-{name}.{sys.implementation.cache_tag}"
 
 
 def _read(path: str) -> "list[Packed]":
@@ -96,7 +108,10 @@ def _execute(name: str, is_package: bool, code: "CodeType") -> None:
 
 
 def write() -> None:
-    """Replace the pack of every verb. Raises OSError."""
+    """Replace the pack of every verb and theme. Raises OSError."""
+    for theme, names in THEMES.items():
+        packed = [_pack(name) for name in _imported(*names) if name.startswith(f"pyruntime.{theme}")]
+        _replace(path_of(theme), _MAGIC + dumps(packed))
     for verb in VERBS:
         wanted = ("pyruntime.cli.main", _module(verb), *_ROOTS, *_LATER.get(verb, ()))
         packed = [_pack(name) for name in _imported(*wanted)]

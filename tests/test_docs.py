@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from pyruntime.config import unsupported
 from pyruntime.engine import select
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -246,15 +245,6 @@ def test_words_of_the_kernel() -> None:
     assert len(table) == 5
     for text, name in table:
         assert quoted(text) == [os.strerror(getattr(errno, name)).lower()]
-
-
-@pytest.mark.parametrize(
-    ("page", "title"), [("docs/reference/errors.md", "Refused by name"), ("README.md", "Not there yet")]
-)
-def test_what_is_refused_is_listed(page: str, title: str) -> None:
-    refused = {path for path, *_ in unsupported.CONFIG} | {f"process.{path}" for path, *_ in unsupported.PROCESS}
-    listed = {path for cells in rows(section(page, title)) for path in quoted(cells[0]) if "." in path}
-    assert {path for path in listed if not path.startswith("mounts[]")} == refused
 
 
 def test_the_annotations_are_those_that_are_read() -> None:

@@ -131,7 +131,7 @@ def test_packs_are_replaced_and_leave_nothing_else(tree: Path) -> None:
     after = pack_of(tree).stat()
     assert (before.st_ino, before.st_size) != (after.st_ino, 0)
     assert after.st_mode & 0o777 == 0o644
-    assert len(list(pack_of(tree).parent.glob("pack-*"))) == len(pack.VERBS)
+    assert len(list(pack_of(tree).parent.glob("pack-*"))) == len(pack.VERBS) + len(pack.THEMES)
 
 
 def test_a_flags_value_that_looks_like_a_verb_does_no_harm(tree: Path) -> None:

@@ -37,6 +37,7 @@ def _carry_out(asked: Invocation) -> int:
         if asked.verb in _STARTERS:
             from pyruntime.host.descriptors import close_leaked
 
+            _protect()
             close_leaked(asked.options.number("preserve-fds") or 0)
         log = _log(asked.globals)
         log.debug(f"{VERSION}, pid {os.getpid()}: {' '.join([asked.verb, *asked.arguments])}")
@@ -56,6 +57,19 @@ def _carry_out(asked: Invocation) -> int:
         from pyruntime.launch import told
 
         return _failed(log, asked, told(error), None)
+
+
+def _protect() -> None:
+    """What a container must not reach, before there is one. Raises Error."""
+    from pyruntime.kernel.exe import LINK, protect
+
+    try:
+        protect()
+    except OSError as error:
+        raise Error(
+            f"can't keep {LINK} from being written by a container: {explain_oserror(error)}; "
+            "a kernel with open_tree or memfd_create is needed, and no filter that forbids both"
+        ) from None
 
 
 def _verb(name: str) -> "Callable[[Context], int]":

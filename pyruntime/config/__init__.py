@@ -1,5 +1,5 @@
 """config.json -> checked records. No effect but reading the file it is given.
 
 `load.py` reads a file, `spec.py` and its neighbours say what a document holds, `validate.py` what must hold between
-its parts, `unsupported.py` what pyruntime cannot do yet.
+its parts.
 """

@@ -5,11 +5,19 @@ from pyruntime.config.mounts import IDMapping
 from pyruntime.config.record import Record, many, maybe, need, otherwise, table
 from pyruntime.config.resources import Resources
 from pyruntime.config.seccomp import Seccomp
+from pyruntime.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.config.checks import Check
 
 NAMESPACES = ("pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time")
 _PROPAGATIONS = ("shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate", "runbindable")
-_MEMORY_MODES = ("DEFAULT", "BIND", "INTERLEAVE", "WEIGHTED_INTERLEAVE", "PREFERRED", "PREFERRED_MANY", "LOCAL")
-_MEMORY_FLAGS = ("NUMA_BALANCING", "RELATIVE_NODES", "STATIC_NODES")
+MEMORY_MODES = tuple(
+    f"MPOL_{name}"
+    for name in ("DEFAULT", "BIND", "INTERLEAVE", "WEIGHTED_INTERLEAVE", "PREFERRED", "PREFERRED_MANY", "LOCAL")
+)
+MEMORY_FLAGS = tuple(f"MPOL_F_{name}" for name in ("NUMA_BALANCING", "RELATIVE_NODES", "STATIC_NODES"))
 
 
 def _mb_schema(value: object, path: str) -> str:
@@ -75,12 +83,25 @@ class IntelRdt(Record):
     enableMonitoring: bool = otherwise(boolean, False)
 
 
+def _memory_word(what: str, words: "tuple[str, ...]") -> "Check[str]":
+    """One of these words; scripts know the first ones of the error."""
+    check = one_of(*words)
+
+    def named(value: object, path: str) -> str:
+        try:
+            return check(value, path)
+        except ConfigError as error:
+            raise ConfigError(path, f"{error.text.removeprefix(path + ': ')}: invalid memory policy {what}") from None
+
+    return named
+
+
 class MemoryPolicy(Record):
     """set_mempolicy(2); `nodes` is a list such as "0-1"."""
 
-    mode: str = need(one_of(*(f"MPOL_{name}" for name in _MEMORY_MODES)))
+    mode: str = need(_memory_word("mode", MEMORY_MODES))
     nodes: str = otherwise(string, "")
-    flags: "list[str]" = many(one_of(*(f"MPOL_F_{name}" for name in _MEMORY_FLAGS)))
+    flags: "list[str]" = many(_memory_word("flag", MEMORY_FLAGS))
 
 
 class Linux(Record):

@@ -7,21 +7,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.config.checks import Check
 
-_ACTIONS = ("KILL", "KILL_PROCESS", "KILL_THREAD", "TRAP", "ERRNO", "TRACE", "ALLOW", "LOG", "NOTIFY")
+ACTIONS = ("KILL", "KILL_PROCESS", "KILL_THREAD", "TRAP", "ERRNO", "TRACE", "ALLOW", "LOG", "NOTIFY")
 _ARCHITECTURES = (
     "X86", "X86_64", "X32", "ARM", "AARCH64", "LOONGARCH64", "M68K", "MIPS", "MIPS64", "MIPS64N32", "MIPSEL",
     "MIPSEL64", "MIPSEL64N32", "PPC", "PPC64", "PPC64LE", "S390", "S390X", "SH", "SHEB", "PARISC", "PARISC64",
     "RISCV64",
 )  # fmt: skip
-_FLAGS = ("TSYNC", "LOG", "SPEC_ALLOW", "WAIT_KILLABLE_RECV")
-_OPERATORS = ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ")
+FLAGS = ("TSYNC", "LOG", "SPEC_ALLOW", "WAIT_KILLABLE_RECV")
+OPERATORS = ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ")
 
 
 def _prefixed(prefix: str, names: "tuple[str, ...]") -> "Check[str]":
     return one_of(*(prefix + name for name in names))
 
 
-_action = _prefixed("SCMP_ACT_", _ACTIONS)
+_action = _prefixed("SCMP_ACT_", ACTIONS)
 _names = listed(nonempty)
 
 
@@ -43,7 +43,7 @@ class SyscallArg(Record):
     index: int = need(uint32)
     value: int = need(uint64)
     valueTwo: int = otherwise(uint64, 0)
-    op: str = need(_prefixed("SCMP_CMP_", _OPERATORS))
+    op: str = need(_prefixed("SCMP_CMP_", OPERATORS))
 
 
 class Syscall(Record):
@@ -61,7 +61,7 @@ class Seccomp(Record):
     defaultAction: str = otherwise(_action_or_empty, "")
     defaultErrnoRet: "int | None" = maybe(uint32)
     architectures: "list[str]" = many(_prefixed("SCMP_ARCH_", _ARCHITECTURES))
-    flags: "list[str]" = many(_prefixed("SECCOMP_FILTER_FLAG_", _FLAGS))
+    flags: "list[str]" = many(_prefixed("SECCOMP_FILTER_FLAG_", FLAGS))
     listenerPath: str = otherwise(string, "")
     listenerMetadata: str = otherwise(string, "")
     syscalls: "list[Syscall]" = many(Syscall.read)

@@ -1,20 +1,25 @@
 """Where engine packages lie.
 
 The command runs without site-packages (`-S`), so that nothing but the standard library and pyruntime can be imported
-by accident. An engine is looked for by name, in a short list of directories, and only there.
+by accident. An engine, or another package of an extra, is looked for by name, in a short list of directories, and only
+there.
 """
 
 import posix as os
 import sys
 
-from pyruntime.errors import Error
+from pyruntime.errors import Error, one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
 
 _SYSTEM = ("/usr/local/lib", "/usr/lib")
 _KINDS = ("site-packages", "dist-packages")
 _WORLD_WRITABLE, _STICKY = 0o002, 0o1000
 
 
-def find_package(name: str) -> tuple[str, str]:
+def find_package(name: str, kind: str = "engine") -> tuple[str, str]:
     """The directory that holds the package `name`, and the version its metadata states ("" without metadata).
 
     Raises Error when there is none, or when the one found could be changed by somebody who is neither root, nor this
@@ -27,9 +32,21 @@ def find_package(name: str) -> tuple[str, str]:
             if not refused:
                 return place, _version(place, name)
     if refused:
-        raise Error(f"engine {name}: {refused}; install it as root: pip install {name}")
+        raise Error(f"{kind} {name}: {refused}; install it as root: pip install {name}")
     looked = ", ".join(place for place in places() if _is_there(place))
-    raise Error(f"engine {name}: no Python package {name} in {looked}; install it: pip install {name}")
+    raise Error(f"{kind} {name}: no Python package {name} in {looked}; install it: pip install {name}")
+
+
+def load_package(name: str) -> "ModuleType":
+    """Import a package that is no engine but looked for as one. Raises Error that says how to get it."""
+    if name not in sys.modules:
+        place, _ = find_package(name, "package")
+        if place not in sys.path:
+            sys.path.append(place)
+    try:
+        return __import__(name)
+    except ImportError as error:
+        raise Error(f"package {name}: {one_line(str(error))}; install it again: pip install {name}") from None
 
 
 def places() -> list[str]:

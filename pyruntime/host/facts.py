@@ -5,6 +5,8 @@ import posix as os
 from pyruntime.cgroup import tree
 from pyruntime.errors import Unsupported
 from pyruntime.host.userns import EVERY, in_user_namespace, mapped
+from pyruntime.kernel import mountapi
+from pyruntime.kernel.seccomp import supported_flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 class Facts:
     """Ids of the command, whether a user namespace surrounds it, its cgroup tree, what the program turned out to be.
 
-    `uids` and `gids` are those that exist in the user namespace around us, as (first, size).
+    `uids` and `gids` are those that exist in the user namespace around us, as (first, size); `refused_mount_call` is
+    the call of the new mount API that is refused here, "" for none.
     """
 
     def __init__(self) -> None:
@@ -28,7 +31,12 @@ class Facts:
         self.controllers: "tuple[str, ...]" = ()
         self.rootless = self.euid != 0 or self.in_user_namespace
         self.has_kcore = os.access("/proc/kcore", os.F_OK)
+        self.machine = os.uname().machine
+        self.seccomp_flags: "tuple[str, ...]" = ()
         self.module: "Selection | None" = None
+        self.refused_mount_call = mountapi.refused()
+        self.apparmor = False  # this and the next are looked at only for who asks
+        self.resctrl = ""
 
 
 def gather(cgroups: bool = True, rootless: "bool | None" = None) -> Facts:
@@ -37,6 +45,7 @@ def gather(cgroups: bool = True, rootless: "bool | None" = None) -> Facts:
     The tree is looked for in any case: a container without a cgroup of its own may still want to see it.
     """
     facts = Facts()
+    facts.seccomp_flags = supported_flags()
     if rootless is not None:
         facts.rootless = rootless
     facts.cgroup_tree = tree.read_tree()

@@ -1,21 +1,21 @@
-"""Mounts by descriptor, as the new mount API has them: open_tree(2), move_mount(2), fsopen(2), mount_setattr(2).
+"""Mounts: each is made apart, given its final attributes, and only then attached, so nothing sees it in between.
 
-A mount is built detached, given its final attributes, and only then attached: nothing ever sees it in between.
-Linux 5.2, mount_setattr 5.12.
+Two ways lead there. The first is the new mount API (kernel/mountapi.py). Where the kernel or an outer seccomp filter
+refuses that, `use_mount_call` changes over to mount(2) (kernel/mountcall.py), for this process and its children.
 """
 
-import _struct
 import posix as os
 
+from pyruntime.kernel.mountapi import MountApi, encode
 from pyruntime.kernel.syscall import syscall
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.kernel.mountcall import MountCall
+
 AT_FDCWD = -100
-_AT_EMPTY_PATH, _AT_RECURSIVE, _AT_NO_AUTOMOUNT, _AT_SYMLINK_NOFOLLOW = 0x1000, 0x8000, 0x800, 0x100
-_OPEN_TREE_CLONE, _OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
-_MOVE_MOUNT_F_EMPTY_PATH, _MOVE_MOUNT_T_EMPTY_PATH = 0x4, 0x40
-_FSOPEN_CLOEXEC, _FSMOUNT_CLOEXEC = 1, 1
-_FSCONFIG_SET_FLAG, _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 0, 1, 6
 _MNT_DETACH = 2
+_MS_MOVE = 0x2000
 
 # MOUNT_ATTR_* of <linux/mount.h>
 RDONLY, NOSUID, NODEV, NOEXEC = 0x1, 0x2, 0x4, 0x8
@@ -25,86 +25,65 @@ NODIRATIME, NOSYMFOLLOW = 0x80, 0x200000
 # MS_* propagation types, as mount_setattr takes them.
 PROPAGATION = {"shared": 1 << 20, "slave": 1 << 19, "private": 1 << 18, "unbindable": 1 << 17}
 
+_way: "MountApi | MountCall" = MountApi()
+
+
+def use_mount_call() -> None:
+    """Mount by mount(2) from here on. Raises OSError when /proc is no procfs, through which it names descriptors."""
+    global _way
+    from pyruntime.kernel.mountcall import MountCall  # few hosts need it
+
+    _way = MountCall()
+
 
 def open_tree(path: str, recursive: bool, dir_fd: int = AT_FDCWD, follow: bool = True) -> int:
-    """A detached copy of the mount at `path` ("": of `dir_fd` itself), with what is mounted below it if `recursive`.
+    """A copy, not attached, of the mount at `path` ("": of `dir_fd` itself), with those below it if `recursive`.
 
     Raises OSError whose filename is the path.
     """
-    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
-    flags |= 0 if path else _AT_EMPTY_PATH
-    flags |= 0 if follow else _AT_SYMLINK_NOFOLLOW
-    return syscall("open_tree", dir_fd, encode(path), flags, subject=path)
+    return _way.open_tree(path, recursive, dir_fd, follow)
 
 
-def encode(path: str) -> bytes:
-    """A path as the kernel's bytes."""
-    return path.encode("utf-8", "surrogateescape")
+def new_filesystem(fstype: str, source: str, options: "list[tuple[str, str | None]]", attributes: int) -> int:
+    """A mount, not attached, of a new filesystem instance.
+
+    `options` are (name, value) or (name, None) for a flag; `attributes` are MOUNT_ATTR_*. Raises OSError
+    (ENODEV: the kernel has no such filesystem) or FilesystemError with the filesystem's own message.
+    """
+    return _way.new_filesystem(fstype, source, options, attributes)
 
 
 def attach(mount_fd: int, target_fd: int) -> None:
-    """Attach a detached mount on top of the directory or file behind `target_fd` (move_mount(2)). Raises OSError."""
-    flags = _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH
-    syscall("move_mount", mount_fd, b"", target_fd, b"", flags)
+    """Attach a mount on top of the directory or file behind `target_fd`. Raises OSError."""
+    _way.attach(mount_fd, target_fd)
 
 
 def set_attributes(
     mount_fd: int, set_flags: int, clear_flags: int = 0, propagation: int = 0, recursive: bool = False, path: str = ""
 ) -> None:
-    """Change attributes or the propagation of a mount, with everything below it if `recursive` (mount_setattr(2))."""
-    flags = (_AT_RECURSIVE if recursive else 0) | (0 if path else _AT_EMPTY_PATH)
-    attr = _struct.pack("4Q", set_flags, clear_flags, propagation, 0)
-    syscall("mount_setattr", mount_fd, encode(path), flags, attr, len(attr))
+    """Change attributes or the propagation of a mount, with everything below it if `recursive`. Raises OSError.
 
-
-class FilesystemError(OSError):
-    """What a filesystem said while it was configured: its own message beside the errno."""
-
-
-def new_filesystem(fstype: str, source: str, options: "list[tuple[str, str | None]]", attributes: int) -> int:
-    """A detached mount of a new filesystem instance: fsopen, fsconfig of every option, fsmount.
-
-    `options` are (name, value) or (name, None) for a flag; `attributes` are MOUNT_ATTR_*. Raises OSError
-    (ENODEV: the kernel has no such filesystem) or FilesystemError with the filesystem's own message.
+    mount(2) can't change attributes recursively: ENOSYS, unless nothing is mounted below.
     """
-    fs_fd = syscall("fsopen", encode(fstype), _FSOPEN_CLOEXEC, subject=fstype)
-    try:
-        _configure(fs_fd, "source", source)
-        for name, value in options:
-            _configure(fs_fd, name, value)
-        _checked(fs_fd, "", "fsconfig", fs_fd, _FSCONFIG_CMD_CREATE, 0, 0, 0)
-        return _checked(fs_fd, "", "fsmount", fs_fd, _FSMOUNT_CLOEXEC, attributes)
-    finally:
-        os.close(fs_fd)
+    _way.set_attributes(mount_fd, set_flags, clear_flags, propagation, recursive, path)
 
 
-def _configure(fs_fd: int, name: str, value: "str | None") -> None:
-    if value is None:
-        _checked(fs_fd, name, "fsconfig", fs_fd, _FSCONFIG_SET_FLAG, encode(name), 0, 0)
-    else:
-        subject = f"{name}={value}"
-        _checked(fs_fd, subject, "fsconfig", fs_fd, _FSCONFIG_SET_STRING, encode(name), encode(value), 0)
+def prepare(target_fd: int) -> None:
+    """Called once with the directory that the container's root is going to cover, before the first mount."""
+    _way.prepare(target_fd)
 
 
-def _checked(fs_fd: int, subject: str, name: str, *arguments: "int | bytes") -> int:
-    try:
-        return syscall(name, *arguments)
-    except OSError as error:
-        said = _messages(fs_fd)
-        if not said and not subject:
-            raise
-        raise FilesystemError(error.errno, error.strerror, f"{subject} ({said})" if said else subject) from None
+def bind_file(source_fd: int, target_fd: int) -> None:
+    """Bind the file behind one descriptor on the file behind another, also after the root has changed."""
+    _way.bind_file(source_fd, target_fd)
 
 
-def _messages(fs_fd: int) -> str:
-    """What the filesystem logged to its context: lines `e message`, read(2) until ENODATA (fsopen(2))."""
-    lines: "list[str]" = []
-    try:
-        while len(lines) < 4:
-            lines.append(os.read(fs_fd, 512).decode("utf-8", "replace").strip()[2:])
-    except OSError:
-        pass
-    return "; ".join(lines)
+def map_ids(mount_fd: int, user_namespace: int, recursive: bool) -> None:
+    """Show the owners of a mount that is not attached yet as a user namespace maps them (mount_setattr(2), Linux 5.12).
+
+    Raises OSError (EINVAL: the filesystem can't; EPERM: mapped already, or another user namespace's filesystem).
+    """
+    _way.map_ids(mount_fd, user_namespace, recursive)
 
 
 def unmount(path: str) -> None:
@@ -138,7 +117,7 @@ def move_root(root_fd: int, rootfs: str, mountinfo: str) -> None:
     for point in _host_views(mountinfo, rootfs):
         _take_off(point)
     os.fchdir(root_fd)
-    syscall("mount", b".", b"/", 0, 0x2000, 0)
+    syscall("mount", b".", b"/", 0, _MS_MOVE, 0)
     os.chroot(".")
     os.chdir("/")
 

@@ -8,11 +8,12 @@ component by component does the same. Every later act uses the descriptor that i
 import _struct
 import posix as os
 
-from pyruntime.kernel.mounts import encode
-from pyruntime.kernel.syscall import syscall
+from pyruntime.kernel.mountapi import encode
+from pyruntime.kernel.syscall import buffer, syscall
 from pyruntime.pathtext import clean, split
 
 O_PATH = 0o10000000
+PROC_SUPER_MAGIC = 0x9FA0
 _RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
 _ENOENT, _EAGAIN, _EEXIST, _ENOTDIR, _ELOOP, _ENOSYS, _EPERM = 2, 11, 17, 20, 40, 38, 1
 _ATTEMPTS = 64
@@ -40,48 +41,114 @@ def open_in_root(root_fd: int, path: str, flags: int = O_PATH) -> int:
 
 
 def _walk(root_fd: int, path: str, flags: int) -> int:
-    """`open_in_root` without openat2: one component at a time, no link followed but by reading it ourselves."""
-    trail = [os.dup(root_fd)]
-    todo = split(path)
-    links = 0
+    """`open_in_root` without openat2: one component at a time, no link followed but by reading it ourselves.
+
+    ".." goes back to the directory we came through, so no rename can lead above the root.
+    """
+    flags |= os.O_DIRECTORY if path.endswith("/") else 0
+    for _ in range(_ATTEMPTS):
+        trail, name = _climb(root_fd, path, bool(flags & os.O_NOFOLLOW))
+        try:
+            fd = _reopen(trail, name, flags)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from None
+        finally:
+            for each in trail:
+                os.close(each)
+        if fd >= 0:
+            return fd
+    raise OSError(_EAGAIN, os.strerror(_EAGAIN), path)
+
+
+def _climb(root_fd: int, path: str, unfollowed: bool) -> "tuple[list[int], str]":
+    """The directories from the root to what `path` names, that itself last, all O_PATH; and its name in the one before.
+
+    `unfollowed`: a link as the last component is the answer.
+    """
+    trail, name = [os.dup(root_fd)], "."
+    todo, links = split(path), 0
     try:
         while todo:
             name = todo.pop(0)
             if name == "..":
-                if os.fstat(trail[-1]).st_mode & _S_IFMT != _S_IFDIR:
-                    raise OSError(_ENOTDIR, os.strerror(_ENOTDIR), path)
-                if len(trail) > 1:
-                    os.close(trail.pop())
+                _back(trail)
+                name = "."
                 continue
-            fd = os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=trail[-1])
-            trail.append(fd)
-            last_unfollowed = not todo and flags & os.O_NOFOLLOW
-            if os.fstat(fd).st_mode & _S_IFMT == _S_IFLNK and not last_unfollowed:
+            trail.append(os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=trail[-1]))
+            if _kind(trail[-1]) == _S_IFLNK and (todo or not unfollowed):
                 links += 1
                 if links > _LINKS:
-                    raise OSError(_ELOOP, os.strerror(_ELOOP), path)
-                todo = _follow(trail, todo)
-        return _reopen(trail, flags)
+                    raise OSError(_ELOOP, os.strerror(_ELOOP))
+                todo, name = _follow(trail, todo), "."
     except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None
-    finally:
         for fd in trail:
             os.close(fd)
+        raise OSError(error.errno, error.strerror, path) from None
+    return trail, name
+
+
+def _back(trail: "list[int]") -> None:
+    if _kind(trail[-1]) != _S_IFDIR:
+        raise OSError(_ENOTDIR, os.strerror(_ENOTDIR))
+    if len(trail) > 1:
+        os.close(trail.pop())
+
+
+def _kind(fd: int) -> int:
+    return os.fstat(fd).st_mode & _S_IFMT
 
 
 def _follow(trail: "list[int]", todo: "list[str]") -> "list[str]":
     link = trail.pop()
-    target = os.readlink("", dir_fd=link)
-    os.close(link)
+    try:
+        target = os.readlink("", dir_fd=link)
+        if _is_magic(link, target):
+            raise OSError(_ELOOP, os.strerror(_ELOOP))
+    finally:
+        os.close(link)
     if target.startswith("/"):
         while len(trail) > 1:
             os.close(trail.pop())
     return split(target) + todo
 
 
-def _reopen(trail: "list[int]", flags: int) -> int:
-    """The last descriptor of a walk with the flags asked for: it is O_PATH, and reopened through /proc/self/fd."""
-    return os.open(f"/proc/self/fd/{trail[-1]}", flags & ~os.O_NOFOLLOW)
+def _is_magic(link: int, target: str) -> bool:
+    """Whether the link is one of /proc/PID that leads to an open file, a root or a namespace whatever its text says.
+
+    procfs gives its ordinary links the length of their text and all permissions, those at /proc/PID neither;
+    `self` and `thread-self` are made up when read and hold numbers (fs/proc, Linux 3.10 to 6.18).
+    """
+    if filesystem_type(link) != PROC_SUPER_MAGIC:
+        return False
+    found = os.fstat(link)
+    if found.st_mode & 0o777 == 0o777 and found.st_size == len(encode(target)):
+        return False
+    return not target.replace("/task/", "").isdigit()
+
+
+def _reopen(trail: "list[int]", name: str, flags: int) -> int:
+    """The end of a walk, opened with the flags asked for; -1 if another file has come to its name meanwhile.
+
+    Not by /proc/self/fd: after the change of root that is the container's.
+    """
+    wanted = os.fstat(trail[-1])
+    if flags & O_PATH and not (flags & os.O_DIRECTORY and wanted.st_mode & _S_IFMT != _S_IFDIR):
+        return os.dup(trail[-1])
+    if wanted.st_mode & _S_IFMT == _S_IFDIR:
+        return os.open(".", flags, dir_fd=trail[-1])
+    fd = os.open(name, flags | os.O_NOFOLLOW, dir_fd=trail[-2])
+    found = os.fstat(fd)
+    if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+        return fd
+    os.close(fd)
+    return -1
+
+
+def filesystem_type(fd: int) -> int:
+    """f_type of the filesystem behind a descriptor (fstatfs(2))."""
+    buf = buffer(256)
+    syscall("fstatfs", fd, buf)
+    return int(_struct.unpack("q", bytes(buf)[:8])[0])
 
 
 def make_directory(root_fd: int, path: str, mode: int = 0o755) -> int:

@@ -4,7 +4,7 @@ import _signal
 import _struct
 import posix as os
 
-from pyruntime.kernel.syscall import after_fork_child, after_fork_parent, before_fork, buffer, syscall
+from pyruntime.kernel.syscall import address, after_fork_child, after_fork_parent, before_fork, buffer, syscall
 
 _CLONE_PARENT = 0x00008000
 _CLONE_CHILD_CLEARTID = 0x00200000
@@ -87,6 +87,30 @@ def prlimit(pid: int, name: str, soft: int, hard: int) -> None:
     syscall("prlimit64", pid, RLIMITS[name], _struct.pack("2Q", soft, hard), 0, subject=name)
 
 
+class Image:
+    """All that execve(2) needs, laid out for the kernel: calling it makes no other system call and takes no memory."""
+
+    def __init__(self, path: bytes, argv: "list[bytes]", env: "dict[bytes, bytes]") -> None:
+        entries = [name + b"=" + value for name, value in env.items()]
+        self.text = buffer(b"\0".join([path, *argv, *entries]) + b"\0")
+        at = address(self.text) + len(path) + 1
+        self.argv, at = _pointers(argv, at)
+        self.env, _ = _pointers(entries, at)
+
+    def execve(self) -> None:
+        """Become the program. Raises OSError."""
+        syscall("execve", self.text, self.argv, self.env)
+
+
+def _pointers(words: "list[bytes]", at: int) -> "tuple[bytes, int]":
+    """An array of pointers to words that lie one after another from `at`, NULL at its end; and where the next lies."""
+    found = []
+    for word in words:
+        found.append(at)
+        at += len(word) + 1
+    return _struct.pack(f"{len(found) + 1}Q", *found, 0), at
+
+
 def close_above(last: int, mark_only: bool = False) -> None:
     """Close every descriptor above `last`, or mark it close-on-exec. Raises OSError."""
     close_range(last + 1, 0xFFFFFFFF, mark_only)
@@ -129,6 +153,11 @@ def reset_signals() -> None:
 def exit_status(status: int) -> int:
     """A wait status as a shell shows it: the exit code, or 128 plus the signal."""
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """A copy of another process's descriptor, close-on-exec; Linux 5.6. Raises OSError (EPERM: not ours to trace)."""
+    return syscall("pidfd_getfd", pidfd, fd, 0)
 
 
 def pidfd_open(pid: int) -> int:

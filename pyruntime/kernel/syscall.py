@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _CDECL, _PYTHONAPI, _USE_ERRNO = 1, 4, 8  # <FUNCFLAG_*> of CPython's ctypes.h
 _EINTR = 4
+_PAGE = 4096
+_READ_WRITE, _SHARED_ANONYMOUS = 3, 0x21  # PROT_* and MAP_*
 
 
 class _Long(_ctypes._SimpleCData):  # type: ignore[type-arg]
@@ -52,17 +54,20 @@ _MACHINES = {
         "unshare": 272, "capget": 125, "capset": 126, "keyctl": 250, "personality": 135, "ioprio_set": 251,
         "bpf": 321, "prlimit64": 302, "sched_setattr": 314, "fstatfs": 138, "mount": 165, "chroot": 161,
         "sched_setaffinity": 203, "setxattr": 188, "memfd_create": 319, "execveat": 322, "seccomp": 317,
+        "mmap": 9, "mprotect": 10, "brk": 12, "mremap": 25, "execve": 59, "set_mempolicy": 238,
     },
     "aarch64": {
         "prctl": 167, "pivot_root": 41, "umount2": 39, "sethostname": 161, "setdomainname": 162, "setns": 268,
         "unshare": 97, "capget": 90, "capset": 91, "keyctl": 219, "personality": 92, "ioprio_set": 30,
         "bpf": 280, "prlimit64": 261, "sched_setattr": 274, "fstatfs": 44, "mount": 40, "chroot": 51,
         "sched_setaffinity": 122, "setxattr": 5, "memfd_create": 279, "execveat": 281, "seccomp": 277,
+        "mmap": 222, "mprotect": 226, "brk": 214, "mremap": 216, "execve": 221, "set_mempolicy": 237,
     },
 }  # fmt: skip
 _EVERYWHERE = {
     "pidfd_send_signal": 424, "open_tree": 428, "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432,
-    "fspick": 433, "pidfd_open": 434, "clone3": 435, "close_range": 436, "openat2": 437, "mount_setattr": 442,
+    "fspick": 433, "pidfd_open": 434, "clone3": 435, "close_range": 436, "openat2": 437, "pidfd_getfd": 438,
+    "mount_setattr": 442,
 }  # fmt: skip
 
 
@@ -93,11 +98,34 @@ def syscall(name: str, *arguments: "Any", subject: "str | bytes | None" = None) 
             raise OSError(errno, os.strerror(errno), subject)
 
 
+def symbol(name: str) -> int:
+    """The address of a function of the C library. Raises OSError (ENOENT) where it has none of that name."""
+    try:
+        return int(_ctypes.dlsym(_libc, name))
+    except OSError:
+        raise OSError(2, "not in this C library", name) from None
+
+
+def function(name: str) -> "Any":
+    """A function of the C library, to be called with `pointer` arguments. Raises OSError (ENOENT)."""
+    return _Function(symbol(name))
+
+
+def pointer(value: int) -> "Any":
+    """An address, or any number of a register's size, as an argument for `function`."""
+    return _Pointer(value)
+
+
 def buffer(content: "bytes | int") -> "Any":
     """A writable C buffer with this content, or of that many zero bytes; `bytes(b)` reads it."""
     if isinstance(content, int):
         return (_Char * content)()
     return (_Char * len(content)).from_buffer_copy(content)
+
+
+def shared_page() -> "Any":
+    """A page of zero bytes that our forks share with us: what one writes, without any call, the other reads."""
+    return (_Char * _PAGE).from_address(syscall("mmap", 0, _PAGE, _READ_WRITE, _SHARED_ANONYMOUS, -1 & 2**64 - 1, 0))
 
 
 def address(of: "Any") -> int:

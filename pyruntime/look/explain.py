@@ -9,6 +9,7 @@ import posix as os
 
 from pyruntime.cgroup import tree
 from pyruntime.cgroup.values import ignored, writes
+from pyruntime.cli import demands
 from pyruntime.cli.context import Context
 from pyruntime.cli.verbs import create
 from pyruntime.config.spec import Config
@@ -86,6 +87,7 @@ def _facts(context: Context, config: Config, request: Request, warnings: "list[s
         facts.controllers = CONTROLLERS
     if request.cgroups:
         _imagine_controllers(config, facts, warnings)
+    warnings += [_REFUSED + text for text in demands.imagine(config, facts)]
     _module(config, request, facts, warnings)
     return facts
 

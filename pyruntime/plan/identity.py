@@ -22,6 +22,17 @@ def settings(process: Process, facts: Facts, path: str, user_namespace: bool, by
     return found
 
 
+def labels(process: Process, facts: Facts, at_once: bool) -> "list[Step]":
+    """AppArmor's profile and SELinux's label. A module is entered without execve, so there it has to be at once, and
+    last: what they forbid, they forbid from then on.
+    """
+    if at_once != (facts.module is not None) or not (process.apparmorProfile or process.selinuxLabel):
+        return []
+    from pyruntime.plan import lsm  # few configurations have either
+
+    return lsm.labels(process, "process", facts.apparmor or process.apparmorProfile != "unconfined", at_once)
+
+
 def early(process: Process, facts: Facts, path: str) -> "list[Step]":
     """What an unprivileged command's child can set only while its files in /proc are still its user's."""
     if process.oomScoreAdj is None or not facts.euid:
@@ -30,11 +41,18 @@ def early(process: Process, facts: Facts, path: str) -> "list[Step]":
 
 
 def become(
-    process: Process, facts: Facts, path: str, make_cwd: bool, user_namespace: bool, groups_denied: bool
+    process: Process,
+    facts: Facts,
+    path: str,
+    make_cwd: bool,
+    user_namespace: bool,
+    groups_denied: bool,
+    filtered: "list[Step]",
 ) -> "list[Step]":
     """From root to the process's user: the order is the rule, each step needs rights that the next takes away.
 
-    `groups_denied`: the user namespace may be one that forbids setgroups.
+    `groups_denied`: the user namespace may be one that forbids setgroups. `filtered`: the steps of a system call filter
+    that only who has CAP_SYS_ADMIN may load.
     """
     user = process.user
     umask = 0o022 if user.umask is None else user.umask
@@ -53,6 +71,7 @@ def become(
     sets = process.capabilities or Capabilities()  # absent means none, as nothing was granted
     found.append(steps.DropBounding(f"{path}.capabilities.bounding", known(sets.bounding)))
     found.append(steps.SetUser(f"{path}.user", user.uid, user.gid, user.additionalGids, groups_denied))
+    found += filtered
     found.append(
         steps.SetCapabilities(
             f"{path}.capabilities",

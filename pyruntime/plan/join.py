@@ -1,14 +1,17 @@
 """`exec`: a new process in a running container, by the same identity, limits and confinement steps as its first one."""
 
-from pyruntime.config.process import Process
-from pyruntime.errors import ConfigError
+from pyruntime.config.linux import MemoryPolicy
+from pyruntime.config.process import ExecCPUAffinity, Process
+from pyruntime.config.ranges import numbers
+from pyruntime.config.rules.process import LAST_CPU
 from pyruntime.host.facts import Facts
-from pyruntime.plan import identity, stdio
+from pyruntime.plan import identity, seccomp, stdio
 from pyruntime.plan.request import Request
 from pyruntime.state.store import Container
 from pyruntime.steps import join as steps
 from pyruntime.steps import limits, namespaces, program, record, rootfs
 from pyruntime.steps.base import Step
+from pyruntime.steps.exe import CheckExecutable
 
 _ORDER = ("user", "pid", "network", "ipc", "uts", "cgroup", "time", "mount")
 _CONTAINER = "the container's namespaces"
@@ -21,26 +24,50 @@ def join(
     kinds = sorted(container.own.get("namespaces", []), key=_ORDER.index)
     user = "user" in kinds
     denied = bool(container.own.get("groupsDenied", user))
+    profile = seccomp.Profile.from_json(container.own["seccomp"]) if "seccomp" in container.own else None
+    unprivileged = bool(process.noNewPrivileges)
+    filtered = seccomp.early(profile, unprivileged, facts, state_of(container))
     return [
         steps.OpenTarget(_CONTAINER, container, kinds),
         *_cgroup(container, sub_cgroup),
         *stdio.sockets(request),
+        *seccomp.sockets(profile),
         *_initial_affinity(process),
         *stdio.make(request),
+        CheckExecutable("rule: no container may change the Python that runs us"),
+        *_procfs(process),
         *_enter(container, kinds, facts, process, request, sub_cgroup is not None),
-        *_keyring(container, user),
+        *_resctrl(container),
+        *_keyring(container, user, process),
         _root(container, kinds),
         *stdio.pidfd(request, "setns"),
         *identity.settings(process, facts, "process", user, by_host=True),  # /proc is the container's by now
+        *_memory_policy(container),
         *stdio.attach(process, request, on_dev=False),
-        *identity.become(process, facts, "process", make_cwd=False, user_namespace=user, groups_denied=denied),
+        *identity.labels(process, facts, at_once=False),
+        *identity.become(process, facts, "process", False, user, denied, filtered),
         program.FindProgram("process.args[0]", process.args[0]),
+        program.EncodeArguments("process.args", process.args),
+        *seccomp.listened(profile, unprivileged, facts, state_of(container)),
         program.PassDescriptors("rule: no descriptor of ours enters the container", request.extra_fds),
         *stdio.hold(process, request),
         *([record.WritePidFile("--pid-file", request.pid_file)] if request.pid_file else []),
+        *seccomp.late(profile, unprivileged, facts),
         program.Execve("process.args", process.args),
         program.AwaitExec("rule: `exec` reports a program that can't be executed"),
     ]
+
+
+def state_of(container: Container) -> "dict[str, object]":
+    """The state of a running container, as who decides its system calls is told it."""
+    return {
+        "ociVersion": container.data["ociVersion"],
+        "id": container.id,
+        "status": "running",
+        "pid": container.pid,
+        "bundle": container.own["bundle"],
+        "annotations": container.own["annotations"],
+    }
 
 
 def _enter(
@@ -72,7 +99,7 @@ def _enter(
     affinity = process.execCPUAffinity
     found.append(namespaces.Isolate("rule: nothing of the caller clings to the process", affinity=affinity is None))
     if affinity is not None and affinity.final:
-        found.append(limits.SetAffinity("process.execCPUAffinity.final", cpu_list(affinity.final), by_host=False))
+        found.append(limits.SetAffinity("process.execCPUAffinity.final", _cpus(affinity, "final"), by_host=False))
     return found
 
 
@@ -93,19 +120,29 @@ def _initial_affinity(process: Process) -> "list[Step]":
     affinity = process.execCPUAffinity
     if affinity is None or not affinity.initial:
         return []
-    return [limits.SetAffinity("process.execCPUAffinity.initial", cpu_list(affinity.initial), by_host=True)]
+    return [limits.SetAffinity("process.execCPUAffinity.initial", _cpus(affinity, "initial"), by_host=True)]
 
 
-def cpu_list(text: str) -> "list[int]":
-    """The CPUs of a list such as "0-3,7". Raises ConfigError."""
-    found: "list[int]" = []
-    try:
-        for part in text.replace(" ", "").split(","):
-            first, _, last = part.partition("-")
-            found.extend(range(int(first), int(last or first) + 1))
-    except ValueError:
-        raise ConfigError("process.execCPUAffinity", f'expected a list of CPUs such as "0-3,7", got "{text}"') from None
-    return found
+def _cpus(affinity: ExecCPUAffinity, name: str) -> "list[int]":
+    return numbers(getattr(affinity, name), f"process.execCPUAffinity.{name}", "CPUs", LAST_CPU)
+
+
+def _resctrl(container: Container) -> "list[Step]":
+    if "resctrl" not in container.own:
+        return []
+    from pyruntime.plan import resctrl
+
+    return resctrl.join(container)
+
+
+def _memory_policy(container: Container) -> "list[Step]":
+    """The container's own: its memory would come from elsewhere than its first process's otherwise."""
+    stored = container.own.get("memoryPolicy")
+    if stored is None:
+        return []
+    from pyruntime.plan.mempolicy import policy
+
+    return [policy(MemoryPolicy.read(stored, "linux.memoryPolicy"))]
 
 
 def _cgroup(container: Container, sub_cgroup: "str | None") -> "list[Step]":
@@ -116,7 +153,20 @@ def _cgroup(container: Container, sub_cgroup: "str | None") -> "list[Step]":
     return [steps.OpenCgroup(because, container, directory, fixed=sub_cgroup is not None)]
 
 
-def _keyring(container: Container, user: bool) -> "list[Step]":
+def _procfs(process: Process) -> "list[Step]":
+    """Opened on the host: the container's /proc is whatever the container made of it."""
+    if not (process.apparmorProfile or process.selinuxLabel):
+        return []
+    because = "process.apparmorProfile" if process.apparmorProfile else "process.selinuxLabel"
+    return [rootfs.OpenProcfs(because, by_host=True)]
+
+
+def _keyring(container: Container, user: bool, process: Process) -> "list[Step]":
     if not container.own.get("keyring"):
         return []
-    return [namespaces.JoinKeyring("the container's session keyring", f"_ses.{container.id}", user)]
+    label: "list[Step]" = []
+    if process.selinuxLabel:
+        from pyruntime.plan import lsm
+
+        label = lsm.keyring(process, "process")
+    return [*label, namespaces.JoinKeyring("the container's session keyring", f"_ses.{container.id}", user)]

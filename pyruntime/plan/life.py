@@ -5,13 +5,15 @@ from pyruntime.config.process import Process
 from pyruntime.config.spec import Config
 from pyruntime.errors import ConfigError
 from pyruntime.host.facts import Facts
-from pyruntime.plan import devices, hooks, identity, limits, namespaces, rootfs, stdio
+from pyruntime.plan import devices, hooks, identity, limits, namespaces, rootfs, seccomp, stdio
 from pyruntime.plan.request import Request
+from pyruntime.plan.seccomp import Profile
 from pyruntime.steps import limits as settings
 from pyruntime.steps import program, record
 from pyruntime.steps.base import Step
-from pyruntime.steps.rootfs import OpenProcfs
+from pyruntime.steps.exe import CheckExecutable
 
+_EXECUTABLE = "rule: no container may change the Python that runs us"
 _DESCRIPTORS = "rule: no descriptor of ours enters the container"
 
 
@@ -22,7 +24,7 @@ def cgroup_path(config: Config, request: Request, facts: Facts) -> str:
     return container_path(config.linux.cgroupsPath, request.container_id, facts.own_cgroup)
 
 
-def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
+def create(config: Config, request: Request, facts: Facts, profile: "Profile | None" = None) -> "list[Step]":
     """From nothing to a process that waits for `start`, or that runs (`request.barrier` false)."""
     cgroup = cgroup_path(config, request, facts)
     proxy: "list[Step]" = []
@@ -34,16 +36,21 @@ def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
     if process is None:
         raise ConfigError("process", "process property must not be empty")
     return [
-        record.Reserve("the id", request.root, request.container_id, intent(config, request, facts, cgroup)),
+        record.Reserve("the id", request.root, request.container_id, intent(config, request, facts, cgroup, profile)),
         *proxy,
         *limits.make(config, facts, cgroup),
+        *_resctrl(config, request, facts, made=False),
         *stdio.sockets(request),
+        *seccomp.sockets(profile),
         *_barrier(request),
         *stdio.make(request),
         *_module(process, facts),
+        *namespaces.look(config),
         *rootfs.prepare(config, request, facts),
+        CheckExecutable(_EXECUTABLE),
         *namespaces.enter(config, request, facts, cgroup),
-        *_procfs(config, process),
+        *_resctrl(config, request, facts, made=True),
+        *_net_devices(config),
         *rootfs.tree(config, request, facts, cgroup),
         *devices.nodes(config, facts),
         *limits.apply(config, facts, cgroup),
@@ -57,12 +64,15 @@ def create(config: Config, request: Request, facts: Facts) -> "list[Step]":
         *namespaces.names(config),
         *_sysctls(config),
         *rootfs.seal(config),
-        *_become(config, process, request, facts),
-        *_finish(config, process, request, facts),
+        *identity.labels(process, facts, at_once=False),
+        *_become(config, process, request, facts, profile),
+        *_finish(config, process, request, facts, profile),
     ]
 
 
-def intent(config: Config, request: Request, facts: Facts, cgroup: str) -> "dict[str, object]":
+def intent(
+    config: Config, request: Request, facts: Facts, cgroup: str, profile: "Profile | None"
+) -> "dict[str, object]":
     """What is written down before anything is made: enough to find and undo all of it."""
     root = rootfs.root_path(config, request.bundle)
     directory = facts.cgroup_tree.directory(cgroup) if cgroup else ""
@@ -85,6 +95,10 @@ def intent(config: Config, request: Request, facts: Facts, cgroup: str) -> "dict
             own[name] = [hook.to_json() for hook in found]
     if config.process is not None:
         own["process"] = config.process.to_json()
+    if profile is not None:
+        own["seccomp"] = profile.to_json()
+    if config.linux.memoryPolicy is not None:
+        own["memoryPolicy"] = config.linux.memoryPolicy.to_json()
     if config.linux.resources is not None:
         own["resources"] = config.linux.resources.to_json()
     return {
@@ -99,6 +113,23 @@ def intent(config: Config, request: Request, facts: Facts, cgroup: str) -> "dict
         "config": {"rootfs": root, "mounts": [mount.to_json() for mount in config.mounts]},
         "pyruntime": own,
     }
+
+
+def _resctrl(config: Config, request: Request, facts: Facts, made: bool) -> "list[Step]":
+    wanted = config.linux.intelRdt
+    if wanted is None:
+        return []
+    from pyruntime.plan import resctrl  # few machines have it
+
+    return (resctrl.enter if made else resctrl.make)(wanted, facts.resctrl, request.container_id)
+
+
+def _net_devices(config: Config) -> "list[Step]":
+    if not config.linux.netDevices:
+        return []
+    from pyruntime.plan import netdevices  # few configurations move any
+
+    return netdevices.move(config.linux.netDevices)
 
 
 def _barrier(request: Request) -> "list[Step]":
@@ -126,27 +157,27 @@ def _process_settings(config: Config, process: Process, facts: Facts) -> "list[S
     found = identity.settings(process, facts, "process", user, by_host=user)
     if config.linux.personality is not None:
         found.append(settings.SetPersonality("linux.personality", config.linux.personality.domain))
+    if config.linux.memoryPolicy is not None:
+        from pyruntime.plan import mempolicy  # few configurations have one
+
+        found.append(mempolicy.policy(config.linux.memoryPolicy))
     return found
-
-
-def _procfs(config: Config, process: Process) -> "list[Step]":
-    """A procfs of our own, for those who write kernel files as init."""
-    by_init = process.oomScoreAdj is not None and config.linux.namespace("user") is None
-    if not config.linux.sysctl and not by_init:
-        return []
-    return [OpenProcfs("linux.sysctl" if config.linux.sysctl else "process.oomScoreAdj")]
 
 
 def _sysctls(config: Config) -> "list[Step]":
     return [settings.SetSysctls("linux.sysctl", config.linux.sysctl)] if config.linux.sysctl else []
 
 
-def _become(config: Config, process: Process, request: Request, facts: Facts) -> "list[Step]":
+def _become(
+    config: Config, process: Process, request: Request, facts: Facts, profile: "Profile | None"
+) -> "list[Step]":
     if request.listen_fds:
         process = process.replace(env=[*process.env, f"LISTEN_FDS={request.listen_fds}", "LISTEN_PID=1"])
     user = config.linux.namespace("user") is not None
     denied = _groups_denied(config, facts)
-    return identity.become(process, facts, "process", make_cwd=True, user_namespace=user, groups_denied=denied)
+    told = hooks.state(config, request, "creating")
+    filtered = seccomp.early(profile, bool(process.noNewPrivileges), facts, told)
+    return identity.become(process, facts, "process", True, user, denied, filtered)
 
 
 def _groups_denied(config: Config, facts: Facts) -> bool:
@@ -159,7 +190,9 @@ def _groups_denied(config: Config, facts: Facts) -> bool:
     return setgroups_denied(config, facts)
 
 
-def _finish(config: Config, process: Process, request: Request, facts: Facts) -> "list[Step]":
+def _finish(
+    config: Config, process: Process, request: Request, facts: Facts, profile: "Profile | None"
+) -> "list[Step]":
     kinds = [entry.type for entry in config.linux.namespaces]
     last: Step = program.Execve("process.args", process.args)
     found: "list[Step]" = []
@@ -169,14 +202,20 @@ def _finish(config: Config, process: Process, request: Request, facts: Facts) ->
         last = program.EnterModule(facts.module.because, process.args, process.cwd, guest_env)
     else:
         found.append(program.FindProgram("process.args[0]", process.args[0]))
-    found.append(program.PassDescriptors(_DESCRIPTORS, request.extra_fds))
+        found.append(program.EncodeArguments("process.args", process.args))
+    unprivileged = bool(process.noNewPrivileges)
+    labels = identity.labels(process, facts, at_once=True)
+    found += seccomp.listened(profile, unprivileged, facts, hooks.state(config, request, "creating"))
+    found.append(program.PassDescriptors(_DESCRIPTORS, request.extra_fds, ("proc",) if labels else ()))
     stage = "created" if request.barrier else "running"
     found.append(record.Save("the id", stage, kinds))
     if request.pid_file:
         found.append(record.WritePidFile("--pid-file", request.pid_file))
     if request.barrier:
         found.append(program.WaitForStart("rule: `start` releases the program"))
+    found += seccomp.late(profile, unprivileged, facts)
     found += hooks.start(config, request)
+    found += labels
     found.append(last)
     if not request.barrier:
         found.append(program.AwaitExec("rule: `run` reports a program that can't be executed"))

@@ -24,7 +24,7 @@ SUPERBLOCK = {
 }  # fmt: skip
 PROPAGATION = tuple(prefix + kind for prefix in ("", "r") for kind in m.PROPAGATION)
 RECURSIVE = {f"r{word}": FLAGS[word] for word in FLAGS}
-EXTENSIONS = ("tmpcopyup",)
+EXTENSIONS = ("tmpcopyup", "idmap", "ridmap")
 REMOUNT = "remount"
 
 
@@ -36,6 +36,8 @@ class Options:
         self.flagged = False
         self.bind = ""
         self.copy_up = False
+        self.idmap = ""
+        self.idmap_text = ""
         self.data: "list[tuple[str, str | None]]" = []
         self.superblock: "list[tuple[str, str | None]]" = []
 
@@ -78,6 +80,8 @@ def _sort(options: Options, word: str) -> None:
             options.superblock.append((flag, None))
     elif word == "tmpcopyup":
         options.copy_up = True
+    elif word.partition("=")[0] in ("idmap", "ridmap"):
+        options.idmap, _, options.idmap_text = word.partition("=")
     elif word == REMOUNT:
         options.flagged = True
     else:

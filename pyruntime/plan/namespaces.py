@@ -6,6 +6,7 @@ namespace meets joined ones (which belong to another user namespace and must be 
 """
 
 from pyruntime.config.linux import TimeOffsets
+from pyruntime.config.process import Process
 from pyruntime.config.rules.sysctl import canonical, owner
 from pyruntime.config.spec import Config
 from pyruntime.host.facts import Facts
@@ -13,6 +14,7 @@ from pyruntime.plan import identity, stdio
 from pyruntime.plan.request import Request
 from pyruntime.steps import namespaces as steps
 from pyruntime.steps.base import Step
+from pyruntime.steps.rootfs import OpenProcfs
 
 _ORDER = ("user", "pid", "network", "ipc", "uts", "cgroup", "time", "mount")
 _AT_CLONE = ("user", "pid")
@@ -39,11 +41,14 @@ def _staged(config: Config, come_back: bool) -> bool:
     return "user" in joined or ("user" in new and bool(joined)) or "time" in new or ("pid" in joined and not come_back)
 
 
+def look(config: Config) -> "list[Step]":
+    """Open the namespaces to join."""
+    return [steps.OpenNamespace(why, kind, path, _sysctl_in(config, kind)) for kind, path, why in _joined(config)]
+
+
 def enter(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[Step]":
-    """From the first look at a namespace file to an init that is root in all of its namespaces."""
-    found: "list[Step]" = [
-        steps.OpenNamespace(why, kind, path, _sysctl_in(config, kind)) for kind, path, why in _joined(config)
-    ]
+    """From namespaces that are open to an init that is root in all of its own."""
+    found: "list[Step]" = []
     come_back = not facts.in_user_namespace  # our pid namespace may be of an outer user namespace
     hide = facts.euid == 0  # an unprivileged command could not write the id maps of a process it may not trace
     staged = _staged(config, come_back)
@@ -53,7 +58,9 @@ def enter(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[
         found.append(steps.BecomeRoot("linux.namespaces"))
         found += _owned_by_root(config)
     found.append(steps.Isolate("rule: nothing of the caller clings to init"))
+    found += _procfs(config)
     if request.keyring:
+        found += _keyring_label(config)
         user = config.linux.namespace("user") is not None
         found.append(
             steps.JoinKeyring("rule: keys of the caller stay the caller's", f"_ses.{request.container_id}", user)
@@ -63,6 +70,26 @@ def enter(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[
     if "network" in new_types(config):
         found.append(steps.LoopbackUp(_because(config, "network")))
     return found
+
+
+def _procfs(config: Config) -> "list[Step]":
+    """A procfs of our own, for those who write kernel files as init."""
+    process = config.process or Process(cwd="/")
+    wanted = {
+        "linux.sysctl": bool(config.linux.sysctl),
+        "process.oomScoreAdj": process.oomScoreAdj is not None and config.linux.namespace("user") is None,
+        "process.apparmorProfile": bool(process.apparmorProfile),
+        "process.selinuxLabel": bool(process.selinuxLabel),
+    }
+    return [OpenProcfs(next(path for path in wanted if wanted[path]))] if any(wanted.values()) else []
+
+
+def _keyring_label(config: Config) -> "list[Step]":
+    if config.process is None or not config.process.selinuxLabel:
+        return []
+    from pyruntime.plan import lsm  # few hosts have labels
+
+    return lsm.keyring(config.process, "process")
 
 
 def _sysctl_in(config: Config, kind: str) -> str:

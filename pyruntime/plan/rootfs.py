@@ -13,6 +13,10 @@ from pyruntime.steps import mounts
 from pyruntime.steps import rootfs as steps
 from pyruntime.steps.base import Step
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.steps.idmap import Prepared
+
 
 def root_path(config: Config, bundle: str) -> str:
     """The rootfs as an absolute path."""
@@ -22,18 +26,54 @@ def root_path(config: Config, bundle: str) -> str:
 
 
 def prepare(config: Config, request: Request, facts: Facts) -> "list[Step]":
-    """Host lane, before the fork: bind sources that init's user namespace might keep it from reaching."""
-    if not _new(config, "user") or facts.euid != 0:
-        return []
+    """Host lane, before the fork: how to mount, and bind sources that init could not reach or not map."""
     found: "list[Step]" = []
+    if facts.refused_mount_call and _has(config, "mount"):
+        found.append(
+            steps.UseMountCall("rule: old kernels, and filters that refuse new calls", facts.refused_mount_call)
+        )
+    mapped: "list[tuple[Mount, mountoptions.Options, Prepared]]" = []
     for index, mount in enumerate(config.mounts):
         because = f"mounts[{index}]"
         options = mountoptions.parse(mount.options, f"{because}.options", mount.type)
-        if _is_bind(mount, options):
+        slot = _slot(config, facts, index, mount, options)
+        if slot:
             source = absolute(mount.source, request.bundle)
             kind, _ = _propagation(config)
-            found.append(mounts.PrepareMount(because, source, options.bind != "bind", f"mount:{index}", kind))
-    return found
+            found.append(mounts.PrepareMount(because, source, options.bind != "bind", slot, kind))
+            if _is_mapped(mount, options):
+                from pyruntime.steps.idmap import Prepared  # few mounts are
+
+                mapped.append((mount, options, Prepared(because, source, slot, options.idmap == "ridmap")))
+    return [*found, *_maps(config, mapped)]
+
+
+def _maps(config: Config, mapped: "list[tuple[Mount, mountoptions.Options, Prepared]]") -> "list[Step]":
+    if not mapped:
+        return []
+    from pyruntime.plan import idmap
+
+    return idmap.steps(config, mapped)
+
+
+def _slot(config: Config, facts: Facts, index: int, mount: Mount, options: mountoptions.Options) -> str:
+    """The slot of a bind source that the host lane opens, "" for one that init opens itself.
+
+    mount(2) binds nothing from another mount namespace: there init has to reach its sources.
+    """
+    if not _is_bind(mount, options):
+        return ""
+    if _is_mapped(mount, options):
+        from pyruntime.plan import idmap
+
+        idmap.check(options, f"mounts[{index}]", facts)
+        return f"mount:{index}"
+    hidden = _new(config, "user") and facts.euid == 0 and not facts.refused_mount_call
+    return f"mount:{index}" if hidden else ""
+
+
+def _is_mapped(mount: Mount, options: mountoptions.Options) -> bool:
+    return bool(options.idmap or mount.uidMappings or mount.gidMappings)
 
 
 def tree(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[Step]":
@@ -70,6 +110,12 @@ def _mount(config: Config, request: Request, facts: Facts, cgroup: str, index: i
     options = mountoptions.parse(mount.options, f"{because}.options", mount.type)
     destination = clean(mount.destination)
     words = ",".join(mount.options)
+    if facts.refused_mount_call and (options.attributes.recursive_set or options.attributes.recursive_clear):
+        raise ConfigError(
+            f"{because}.options",
+            f"recursive attributes such as rro need Linux 5.12 and mount_setattr(2), but {facts.refused_mount_call} is "
+            "refused here (an older kernel, or a seccomp filter)",
+        )
     if destination == "/":
         raise ConfigError(
             f"{because}.destination", "a mount on the container's root is refused; use root.path for that"
@@ -79,9 +125,10 @@ def _mount(config: Config, request: Request, facts: Facts, cgroup: str, index: i
         return _bind(config, request, facts, index, mount, options, destination, words)
     if mount.type == "cgroup":
         return _cgroup(config, facts, cgroup, because, destination, options, words)
+    label = config.linux.mountLabel
     if mount.type == "sysfs" and (facts.in_user_namespace or _has(config, "user")):
-        return _filesystem(because, mount, options, destination, words, mounts.MountSysfs)
-    return _filesystem(because, mount, options, destination, words)
+        return _filesystem(because, mount, options, destination, words, label, mounts.MountSysfs)
+    return _filesystem(because, mount, options, destination, words, label)
 
 
 def _cgroup(
@@ -108,6 +155,7 @@ def _filesystem(
     options: mountoptions.Options,
     destination: str,
     words: str,
+    label: str,
     kind: "type[mounts.MountFilesystem] | None" = None,
 ) -> Step:
     if not mount.type:
@@ -118,6 +166,12 @@ def _filesystem(
     elif options.attributes.set & m.RDONLY:
         data.append(("ro", None))
     kind = kind or (mounts.CopyUp if options.copy_up else mounts.MountFilesystem)
+    if label or any(name.endswith("context") for name, _ in data):
+        from pyruntime.plan import lsm  # few hosts have labels
+
+        if label and mount.type == "mqueue":
+            return lsm.mqueue(because, mount, destination, data, options.attributes, words, label)
+        data = lsm.mount_data(mount.type, data, label)
     return kind(because, mount.type, mount.source or mount.type, destination, data, options.attributes, words)
 
 
@@ -145,10 +199,18 @@ def _bind(
         )
     if not mount.source:
         raise ConfigError(f"{because}.source", "a bind mount needs a source")
-    slot = f"mount:{index}" if _new(config, "user") and facts.euid == 0 else ""
+    slot = _slot(config, facts, index, mount, options)
     source = absolute(mount.source, request.bundle)
     return mounts.BindMount(
-        because, source, destination, options.bind != "bind", options.attributes, options.flagged, words, slot
+        because,
+        source,
+        destination,
+        options.bind != "bind",
+        options.attributes,
+        options.flagged,
+        words,
+        slot,
+        keep=_has(config, "user"),
     )
 
 
@@ -167,7 +229,7 @@ def masks(config: Config) -> "list[Step]":
     if config.linux.readonlyPaths:
         found.append(covers.ReadonlyPaths("linux.readonlyPaths", config.linux.readonlyPaths))
     if config.linux.maskedPaths:
-        found.append(covers.MaskPaths("linux.maskedPaths", config.linux.maskedPaths))
+        found.append(covers.MaskPaths("linux.maskedPaths", config.linux.maskedPaths, config.linux.mountLabel))
     return found
 
 

@@ -156,10 +156,8 @@ class OpenConsole(Step):
 
     def _bind(self, root: int, slave: int) -> None:
         """Attach the slave's own mount entry: no name in /dev/pts is looked up, so none can be swapped."""
-        tree = mounts.open_tree("", recursive=False, dir_fd=slave)
         target = paths.make_file(root, "/dev/console")
-        mounts.attach(tree, target)
-        os.close(tree)
+        mounts.bind_file(slave, target)
         os.close(target)
 
 

@@ -2,7 +2,7 @@
 
 import posix as os
 
-from pyruntime.errors import StateError, explain_oserror
+from pyruntime.errors import Error, StateError, explain_oserror
 from pyruntime.kernel import ns
 from pyruntime.kernel.paths import O_PATH
 from pyruntime.kernel.procfs import read
@@ -39,6 +39,8 @@ class OpenTarget(Step):
                 walker.fds["root"] = os.open(f"/proc/{pid}/root", O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
             raise StateError(f"cannot exec in a stopped container: {self.container.id}") from None
+        except ValueError as error:
+            raise Error(f"namespaces of pid {pid}: {path} {error}") from None
         except PermissionError as error:
             raise StateError(self._denied(explain_oserror(error))) from None
         # Only now is it known that these were init's: a reused pid would have another start time.

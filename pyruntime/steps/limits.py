@@ -2,9 +2,10 @@
 
 import posix as os
 
-from pyruntime.errors import Error, explain_oserror, reason
+from pyruntime.errors import Error, explain_oserror, one_line, reason
 from pyruntime.kernel import process, sched
 from pyruntime.kernel.procfs import write
+from pyruntime.kernel.procmount import read_in, write_in
 from pyruntime.steps.base import HOST, INIT, Step
 
 TYPE_CHECKING = False
@@ -65,7 +66,7 @@ class SetOomScore(Step):
             elif self.early:
                 write("/proc/self/oom_score_adj", str(self.score))
             else:
-                write("self/oom_score_adj", str(self.score), dir_fd=walker.fds["proc"])
+                write_in(walker.fds["proc"], "self/oom_score_adj", str(self.score))
         except OSError as error:
             if self.lenient and error.errno in (_EACCES, _EPERM):
                 return
@@ -172,9 +173,30 @@ class SetSysctls(Step):
     def run(self, walker: "Walker") -> None:
         for name, value in self.settings.items():
             try:
-                write(f"sys/{sysctl_path(name)}", value, dir_fd=walker.fds["proc"])
+                write_in(walker.fds["proc"], f"sys/{sysctl_path(name)}", value)
+                found = None if name.startswith("net") else read_in(walker.fds["proc"], f"sys/{sysctl_path(name)}")
             except OSError as error:
                 raise Error(f'{self.because}["{name}"] = "{value}": {reason(error)}') from None
+            if found is not None and not same_setting(value, found):
+                raise Error(
+                    f'{self.because}["{name}"] = "{value}": the kernel has made {one_line(found.strip())} of it'
+                )
+
+
+def same_setting(asked: str, found: str) -> bool:
+    """Whether a sysctl's text is what was written: the kernel parts numbers by tabs and shows them in decimal.
+
+    Not for net.*: there the kernel rounds (times to its ticks) and rewrites (lists of ports) what it takes.
+    """
+    words, kernel = asked.split(), found.split()
+    return len(words) == len(kernel) and all(_number(a) == _number(b) for a, b in zip(words, kernel, strict=True))
+
+
+def _number(word: str) -> "int | str":
+    try:
+        return int(word, 0)
+    except ValueError:
+        return int(word, 8) if word.isascii() and word.isdigit() and not set(word) & {"8", "9"} else word
 
 
 def sysctl_path(name: str) -> str:

@@ -36,15 +36,17 @@ class RemountReadonly(Step):
 class MaskPaths(Step):
     """Cover files with /dev/null and directories with one empty read-only tmpfs; what is missing needs no cover."""
 
-    def __init__(self, because: str, hidden: "list[str]") -> None:
+    def __init__(self, because: str, hidden: "list[str]", label: str = "") -> None:
+        """`label`: SELinux's, of the covering directory."""
         super().__init__(because)
         self.hidden = hidden
+        self.label = label
 
     def describe(self) -> str:
         return f"mask {' '.join(self.hidden)}"
 
     def run(self, walker: "Walker") -> None:
-        over_files, over_directories = _Cover(self._null), _Cover(_empty)
+        over_files, over_directories = _Cover(self._null), _Cover(self._empty)
         for index, path in enumerate(self.hidden):
             target = self._open(walker.fds["root"], index, path)
             if target is not None:
@@ -63,6 +65,13 @@ class MaskPaths(Step):
         mounts.set_attributes(null, mounts.RDONLY, propagation=mounts.PROPAGATION["private"])
         return null
 
+    def _empty(self) -> int:
+        """An empty, read-only directory."""
+        options: "list[tuple[str, str | None]]" = [("nr_blocks", "1"), ("nr_inodes", "1"), ("ro", None)]
+        if self.label:
+            options.append(("context", self.label))
+        return mounts.new_filesystem("tmpfs", "tmpfs", options, mounts.RDONLY)
+
     def _open(self, root: int, index: int, path: str) -> "int | None":
         try:
             return paths.open_in_root(root, path)
@@ -70,12 +79,6 @@ class MaskPaths(Step):
             if error.errno in (_ENOENT, _ENOTDIR):
                 return None
             raise Error(f"{self.because}[{index}] {path}: {reason(error)}") from None
-
-
-def _empty() -> int:
-    """An empty, read-only directory."""
-    options: "list[tuple[str, str | None]]" = [("nr_blocks", "1"), ("nr_inodes", "1"), ("ro", None)]
-    return mounts.new_filesystem("tmpfs", "tmpfs", options, mounts.RDONLY)
 
 
 class _Cover:

@@ -4,7 +4,6 @@ import posix as os
 
 from pyruntime.errors import Error, reason
 from pyruntime.kernel import mounts, paths
-from pyruntime.kernel.procmount import PROC_SUPER_MAGIC, filesystem_type
 from pyruntime.steps.base import HOST, Step
 from pyruntime.steps.copyup import copy_tree
 
@@ -102,7 +101,7 @@ IN_PROC = (
 
 def _refuse_proc(because: str, destination: str, target: int) -> None:
     """Nothing is mounted inside procfs but the few files lxcfs serves: a cover there would swallow our own writes."""
-    if destination not in (*IN_PROC, "/proc") and filesystem_type(target) == PROC_SUPER_MAGIC:
+    if destination not in (*IN_PROC, "/proc") and paths.filesystem_type(target) == paths.PROC_SUPER_MAGIC:
         raise Error(f'{because}: "{destination}" cannot be mounted because it is inside /proc')
 
 
@@ -119,8 +118,11 @@ class BindMount(MountStep):
         flagged: bool,
         words: str,
         slot: str = "",
+        keep: bool = False,
     ) -> None:
+        """`keep`: flags of the source stay unless the options name them, as locked ones would."""
         super().__init__(because, destination, attributes)
+        self.keep = keep
         self.source = source
         self.recursive = recursive
         self.flagged = flagged
@@ -146,6 +148,8 @@ class BindMount(MountStep):
         asked = self.attributes
         atime = mounts.ATIME_FIELD if asked.set & mounts.ATIME_FIELD or asked.clear & mounts.ATIME_FIELD else 0
         others = mounts.RDONLY | mounts.NOSUID | mounts.NODEV | mounts.NOEXEC | mounts.NOSYMFOLLOW
+        if self.keep:  # of a source that the host opened none is locked, and the container's root must not profit
+            others = 0
         try:
             mounts.set_attributes(tree, asked.set, (others & ~asked.set) | asked.clear | atime)
         except OSError as error:
@@ -218,7 +222,9 @@ class MountFilesystem(MountStep):
             return self.options
         try:
             covered = paths.open_in_root(root, self.destination, paths.O_PATH | os.O_DIRECTORY)
-        except OSError:
+        except OSError as error:
+            if error.errno not in (_ENOENT, _ENOTDIR):  # or a closed directory would come out open to everybody
+                raise
             return self.options
         mode = os.fstat(covered).st_mode & 0o7777
         os.close(covered)
@@ -257,7 +263,7 @@ class CopyUp(MountFilesystem):
         options = self._options(walker.fds["root"])
         target = self._target(walker.fds["root"])
         mount_fd = mounts.new_filesystem(self.fstype, self.source, options, self.attributes.set)
-        covered = paths.open_in_root(walker.fds["root"], self.destination, os.O_RDONLY | os.O_DIRECTORY)
+        covered = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=target)
         top = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount_fd)  # fsmount's is an O_PATH one
         copy_tree(covered, top)
         os.close(top)

@@ -68,9 +68,11 @@ class FindProgram(Step):
 class PassDescriptors(Step):
     """Let the caller's extra descriptors through execve; every other one is closed."""
 
-    def __init__(self, because: str, count: int) -> None:
+    def __init__(self, because: str, count: int, slots: "tuple[str, ...]" = ()) -> None:
+        """`slots`: those of ours that a step after this one still needs."""
         super().__init__(because)
         self.count = count
+        self.slots = slots
 
     def describe(self) -> str:
         kept = f"0 to {2 + self.count}"
@@ -80,7 +82,8 @@ class PassDescriptors(Step):
         for fd in range(3, 3 + self.count):
             os.set_inheritable(fd, True)
         channel = walker.channel.end.fileno() if walker.channel else -1
-        ours = [walker.fds.get("root", -1), walker.fds.get("barrier", -1), channel, *walker.promised_fds()]
+        held = [walker.fds.get(name, -1) for name in ("root", "barrier", *self.slots)]
+        ours = [*held, channel, *walker.promised_fds()]
         keep = sorted(fd for fd in ours if fd >= 0)
         first = 3 + self.count
         for fd in keep:
@@ -107,23 +110,44 @@ class WaitForStart(Step):
         # It stays open until execve: `start` sees by its end that startContainer hooks are done.
 
 
-class Execve(Step):
-    """Become the program."""
+class EncodeArguments(Step):
+    """Put the program's path, arguments and environment where execve will read them: a filter may come in between."""
 
     def __init__(self, because: str, args: "list[str]") -> None:
         super().__init__(because)
         self.argv = [word.encode("utf-8", "surrogateescape") for word in args]
 
     def describe(self) -> str:
-        return "execve " + " ".join(word.decode("utf-8", "backslashreplace") for word in self.argv)
+        return f"encode the program's path, {len(self.argv)} arguments and environment for execve"
 
     def run(self, walker: "Walker") -> None:
-        walker.close_fd("root")
-        path = walker.texts["program"]
+        walker.close_fd("root")  # the last look-up is done, and nothing is to be closed under a filter
+        env = walker.objects["env"]
+        if not isinstance(env, dict):
+            raise SystemError("no environment was built")
+        path = walker.texts["program"].encode("utf-8", "surrogateescape")
+        walker.objects["image"] = process.Image(path, self.argv, env)
+
+
+class Execve(Step):
+    """Become the program."""
+
+    def __init__(self, because: str, args: "list[str]") -> None:
+        super().__init__(because)
+        self.args = args
+
+    def describe(self) -> str:
+        words = " ".join(self.args).encode("utf-8", "surrogateescape")
+        return "execve " + words.decode("utf-8", "backslashreplace")
+
+    def run(self, walker: "Walker") -> None:
+        image = walker.objects["image"]
+        if not isinstance(image, process.Image):
+            raise SystemError("the arguments were not encoded")
         try:
-            os.execve(path.encode("utf-8", "surrogateescape"), self.argv, walker.objects["env"])  # type: ignore[arg-type]
+            image.execve()
         except OSError as error:
-            raise Error(f"exec {path}: {reason(error)}") from None
+            raise Error(f"exec {walker.texts['program']}: {reason(error)}") from None
 
 
 class LoadModule(Step):

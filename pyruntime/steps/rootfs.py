@@ -7,7 +7,7 @@ from pyruntime.kernel import mounts, paths
 from pyruntime.kernel.imports import lock_imports
 from pyruntime.kernel.procfs import read
 from pyruntime.kernel.procmount import open_private
-from pyruntime.steps.base import Step
+from pyruntime.steps.base import HOST, INIT, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,11 +19,33 @@ _EINVAL = 22
 class OpenProcfs(Step):
     """A procfs of our own, for writes that nothing mounted in the container can redirect."""
 
+    def __init__(self, because: str, by_host: bool = False) -> None:
+        """`by_host`: opened before a fork whose child enters a container. Its own entry is in the host's procfs too."""
+        super().__init__(because)
+        self.by_host = by_host
+        self.lane = HOST if by_host else INIT
+
     def describe(self) -> str:
-        return "open a private procfs"
+        return "open a private procfs" + (" of processes only (subset=pid)" if self.by_host else "")
 
     def run(self, walker: "Walker") -> None:
-        walker.fds["proc"] = open_private()
+        walker.fds["proc"] = open_private(processes_only=self.by_host)
+
+
+class UseMountCall(Step):
+    """Mount by mount(2) where the new mount API is refused."""
+
+    lane = HOST
+
+    def __init__(self, because: str, refused: str) -> None:
+        super().__init__(because)
+        self.refused = refused
+
+    def describe(self) -> str:
+        return f"mount by mount(2), as {self.refused} is refused here"
+
+    def run(self, walker: "Walker") -> None:
+        mounts.use_mount_call()
 
 
 class SetRootPropagation(Step):
@@ -70,6 +92,7 @@ class BindRoot(Step):
             raise Error(f"{self.because}: invalid rootfs: {self.rootfs} leads to {real}")
         if self.parent:
             self._change_parent()  # before the copy, which is shared if what it copies is
+        mounts.prepare(target)
         root = mounts.open_tree("", recursive=True, dir_fd=target)
         mounts.attach(root, target)
         os.close(target)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_SIGSYS = 31
+
+
 class Walker:
     """The state of a walk: the list, our lane, and the slots for what is known late.
 
@@ -91,7 +94,9 @@ class Walker:
             while True:
                 self.take()
         except PeerGone:
-            return
+            failure = self.channel.left() if self.channel is not None else None
+            if failure is not None:
+                raise failure from None
 
     def reached_program(self) -> bool:
         """Whether the walk is over, or nothing but init's execve was awaited and init has closed its channel."""
@@ -139,7 +144,7 @@ class Walker:
             if self.channel is not None and not isinstance(error, PeerGone):
                 self.channel.fail(self.index, _detail(error, self.steps[self.index]))
             elif not isinstance(error, PeerGone):
-                os.write(2, _plain(error, self.steps[self.index]))
+                _say(_plain(error, self.steps[self.index]))
             os._exit(1)
         if isinstance(error, PeerGone):
             error = self._why_gone(error)
@@ -163,24 +168,45 @@ class Walker:
     def _why_gone(self, error: PeerGone) -> Error:
         """Init ended without a word: say how, from its wait status."""
         pid = self.values.get("init_pid")
+        failure = self.channel.left() if self.channel is not None else None
+        if failure is not None:
+            return failure
         how = "ended unexpectedly"
         if self.channel is not None:  # it may be our word only that was lost, and init waits for it
             self.channel.close()
         if pid:
             try:
                 _, status = os.waitpid(pid, 0)
-                how = f"was killed by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else how
+                how = _ended(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else how
                 self.values.pop("init_pid")
             except ChildProcessError:
                 pass
         oom = self.objects.get("oom_check")
         if callable(oom) and oom():
             return Error("container init was OOM-killed (memory limit too low?)")
-        return Error(f"container init {how} during set-up")
+        return Error(f"container init {how} during set-up{_remedy(how)}")
 
     def _named(self, text: str, index: int) -> str:
         step = self.steps[index]
         return f"{text} [step {index + 1} of {len(self.steps)}: {type(step).__name__}; {step.because}]"
+
+
+def _ended(number: int) -> str:
+    return f"was killed by signal {number}{' (SIGSYS)' if number == _SIGSYS else ''}"
+
+
+def _remedy(how: str) -> str:
+    if "SIGSYS" not in how:
+        return ""
+    return "; linux.seccomp forbids a call of ours: allow it, or set process.noNewPrivileges, to be filtered last"
+
+
+def _say(text: bytes) -> None:
+    """The last word of an init without a listener, where a filter lets it have one."""
+    try:
+        os.write(2, text)
+    except OSError:
+        return
 
 
 def _detail(error: BaseException, step: Step) -> str:

@@ -119,6 +119,7 @@ BAD = [
     ("linux.intelRdt.memBwSchema", "0=10", ': expected one line that begins with "MB:"'),
     ("linux.memoryPolicy.mode", "BIND", ': expected one of "MPOL_DEFAULT"'),
     ("linux.memoryPolicy.flags[0]", "", ': expected one of "MPOL_F_NUMA_BALANCING"'),
+    ("linux.memoryPolicy", {}, 'linux.memoryPolicy.mode: expected one of "MPOL_DEFAULT"'),
     ("linux.resources.memory.limit", "64M", ': expected an integer'),
     ("linux.resources.memory.limit", 1.5, ": expected an integer"),
     ("linux.resources.memory.disableOOMKiller", 0, ": expected true or false"),
@@ -178,7 +179,7 @@ def test_nothing_heavy_is_imported() -> None:
     root = pathlib.Path(__file__).parents[2]
     code = (
         f"import sys; sys.path.insert(0, {str(root)!r}); before = set(sys.modules)\n"
-        "from pyruntime.config import load, validate, unsupported\n"
+        "from pyruntime.config import load, validate\n"
         f"validate.validate(load.read_config({json.dumps(TYPICAL).encode()!r}))\n"
         "print(*sorted(n for n in set(sys.modules) - before if not n.startswith('pyruntime')))"
     )

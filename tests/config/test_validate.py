@@ -7,9 +7,8 @@ from pyruntime.config.process import Process
 from pyruntime.config.resources import Resources
 from pyruntime.config.rules.sysctl import canonical, owner
 from pyruntime.config.spec import Config
-from pyruntime.config.unsupported import refuse_unsupported, refuse_unsupported_process
 from pyruntime.config.validate import RULES, validate, validate_process, validate_resources
-from pyruntime.errors import ConfigError, Unsupported
+from pyruntime.errors import ConfigError
 from tests import strategies
 from tests.config.documents import GONE, TYPICAL, changed, everything
 
@@ -61,6 +60,8 @@ GOOD = [
     ("linux.devices[0]", {"type": "p", "path": "/dev/fifo"}),
     ("linux.intelRdt.closID", "/"),
     ("linux.memoryPolicy", {"mode": "MPOL_PREFERRED"}),
+    ("linux.memoryPolicy.nodes", " 0 , 2 - 3"),
+    ("linux.netDevices", {"a": {"name": "eth%d"}, "b": {"name": "eth%d"}}),
     ("linux.sysctl", {"user.max_net_namespaces": "5", "kernel.domainname": "d", "fs.mqueue.msg_max": "5"}),
     ("process.capabilities", {"ambient": ["CAP_KILL"]}),
 ]
@@ -120,10 +121,13 @@ BAD = [
     ("process.execCPUAffinity.initial", "3-1", ': expected a list of CPUs such as "0-3,7", got "3-1"'),
     ("process.execCPUAffinity.final", "1,,2", ": expected a list of CPUs"),
     ("process.execCPUAffinity.final", "-1", ": expected a list of CPUs"),
+    ("process.execCPUAffinity.final", "0-99999999999", ": expected CPUs from 0 to 65535"),
     ("mounts[0].destination", "/./", ": nothing can be mounted over the container's root"),
     ("mounts[1].source", GONE, ": a bind mount needs one"),
     ("mounts[0].type", GONE, ": missing, expected a filesystem"),
-    ("mounts[0].uidMappings", [mapping(0, 0, 0)], "mounts[0].uidMappings[0].size: expected at least 1, got 0"),
+    ("mounts[0].uidMappings", [mapping(0, 0, 1)], ": only bind mounts can be id-mapped"),
+    ("mounts[1].uidMappings", [mapping(0, 0, 1)], "mounts[1].gidMappings: missing, and uidMappings is there"),
+    ("mounts[1].gidMappings", [mapping(0, 0, 1)], "mounts[1].uidMappings: missing, and gidMappings is there"),
     ("annotations", {"": "x"}, ": expected keys that are not empty"),
     ("hooks.createRuntime[0].path", "hook", ': expected an absolute path, got "hook"'),
     ("hooks.createRuntime[0].env[0]", "A", ': expected NAME=VALUE, got "A"'),
@@ -217,10 +221,20 @@ BAD = [
         "linux.seccomp.listenerPath: needed by SCMP_ACT_NOTIFY in sys",
     ),
     ("linux.seccomp.syscalls[1].args[0].index", 6, ": expected an integer from 0 to 5, got 6"),
-    ("linux.memoryPolicy.mode", "MPOL_LOCAL", 'linux.memoryPolicy.nodes: MPOL_LOCAL takes no nodes, got "0"'),
+    (
+        "linux.memoryPolicy",
+        {"mode": "MPOL_LOCAL", "nodes": "0-7"},
+        "linux.memoryPolicy.nodes: MPOL_LOCAL takes no nodes (mode requires 0 nodes but got 8)",
+    ),
+    ("linux.memoryPolicy.nodes", "0-9876543210", ": expected memory nodes from 0 to 32767, got"),
+    ("linux.memoryPolicy.nodes", "2-1", ": expected a list of memory nodes such as"),
     ("linux.memoryPolicy.nodes", "", ': MPOL_BIND needs some, such as "0-1"'),
     ("linux.intelRdt.closID", "a/b", ': expected one name without "/", or "/" itself, got "a/b"'),
     ("linux.intelRdt.closID", "..", ': expected one name without "/", or "/" itself'),
+    ("linux.intelRdt.closID", "info", ': expected one name without "/", or "/" itself'),
+    ("linux.intelRdt.schemata[0]", "L3:0=f\nMB:0=9", ": expected one line"),
+    ("linux.intelRdt.l3CacheSchema", "L3:0=f\n", ": expected one line"),
+    ("linux.netDevices", {"a": {"name": "x"}, "x": {}}, 'linux.netDevices["x"]: another device is "x" inside'),
 ]
 
 
@@ -284,11 +298,10 @@ def test_sysctl_separators() -> None:
 @given(strategies.configs)
 def test_validation_raises_nothing_else(document: "dict[str, object]") -> None:
     config = Config.read(document, "")
-    for act in (validate, refuse_unsupported):
-        try:
-            act(config)
-        except (ConfigError, Unsupported) as error:
-            assert str(error).isprintable()  # noqa: PT017
+    try:
+        validate(config)
+    except ConfigError as error:
+        assert str(error).isprintable()  # noqa: PT017
 
 
 def test_a_process_of_exec_is_checked_alone() -> None:
@@ -306,50 +319,24 @@ def test_an_update_may_set_swap_alone() -> None:
         validate_resources(Resources.read({"memory": {"swap": 5, "limit": 6}}, ""), "resources", update=True)
 
 
-UNSUPPORTED = [
-    ("linux.seccomp", {"defaultAction": "SCMP_ACT_ALLOW"}, "linux.seccomp: "),
-    ("linux.intelRdt", {}, "linux.intelRdt: "),
-    ("linux.netDevices", {"eth0": {}}, "linux.netDevices: "),
-    ("linux.memoryPolicy", {"mode": "MPOL_DEFAULT"}, "linux.memoryPolicy: "),
-    (
-        "linux.mountLabel",
-        "l",
-        "linux.mountLabel: selinux label is specified in config, but selinux is disabled or not sup",
-    ),
-    ("process.apparmorProfile", "p", "process.apparmorProfile: apparmor: config provided but apparmor not supported"),
-    (
-        "process.selinuxLabel",
-        "l",
-        "process.selinuxLabel: selinux label is specified in config, but selinux is disabled or not supported",
-    ),
-    ("mounts[1].uidMappings", [mapping(0, 0, 1)], "mounts[1].uidMappings: id-mapped"),
-    ("mounts[1].gidMappings", [mapping(0, 0, 1)], "mounts[1].gidMappings: id-mapped"),
-    ("mounts[1].options[1]", "idmap", "mounts[1].options[1]: id-mapped"),
-    ("mounts[1].options[1]", "ridmap", "mounts[1].options[1]: id-mapped"),
-    ("mounts[1].options[1]", "idmap=uids=0-1-1", "mounts[1].options[1]: id-mapped"),
-]
+@pytest.mark.parametrize("word", ["idmap", "ridmap", "idmap=uids=0-1-1"])
+def test_id_maps_of_mounts(word: str) -> None:
+    """Taken of a bind mount, with one source of the maps."""
+    validate(Config.read(changed(TYPICAL, "mounts[1].options[1]", word), ""))
+    with pytest.raises(ConfigError, match=r"^mounts\[0\].options\[0\]: only bind mounts can be id-mapped"):
+        validate(Config.read(changed(TYPICAL, "mounts[0].options", [word]), ""))
+    both = {"options": ["bind", word], "uidMappings": [mapping(0, 0, 1)], "gidMappings": [mapping(0, 0, 1)]}
+    config = Config.read(changed(TYPICAL, "mounts[1]", {"destination": "/a", "source": "/b", **both}), "")
+    if "=" in word:
+        with pytest.raises(ConfigError, match=r"^mounts\[1\].options\[1\]: maps ids, and so does uidMappings"):
+            validate(config)
+    else:
+        validate(config)
 
 
-@pytest.mark.parametrize(("path", "value", "words"), UNSUPPORTED)
-def test_what_is_not_there_yet_is_refused_by_name(path: str, value: object, words: str) -> None:
-    with pytest.raises(Unsupported) as caught:
-        refuse_unsupported(Config.read(changed(TYPICAL, path, value), ""))
-    assert str(caught.value).startswith(words)
-    assert "remove it" in str(caught.value)
-    assert caught.value.path == words.partition(": ")[0]
-
-
-@pytest.mark.parametrize("path", ["process.apparmorProfile", "process.selinuxLabel", "linux.mountLabel"])
-def test_an_empty_label_asks_for_nothing(path: str) -> None:
-    refuse_unsupported(Config.read(changed(TYPICAL, path, ""), ""))
-
-
-def test_supported_documents_pass() -> None:
-    refuse_unsupported(Config.read(TYPICAL, ""))
-    refuse_unsupported(Config.read(changed(TYPICAL, "linux.seccomp", {"defaultAction": ""}), ""))
-    refuse_unsupported(Config.read({"ociVersion": "1.0.0"}, ""))
-
-
-def test_a_process_of_exec_is_refused_alone() -> None:
-    with pytest.raises(Unsupported, match=r"^process.apparmorProfile: apparmor: config provided"):
-        refuse_unsupported_process(Process(cwd="/", apparmorProfile="p"), "process")
+@pytest.mark.parametrize("name", ["uidMappings", "gidMappings"])
+def test_lines_of_a_mount_s_maps_are_checked(name: str) -> None:
+    maps = {"uidMappings": [mapping(0, 0, 1)], "gidMappings": [mapping(0, 0, 1)], name: [mapping(0, 0, 0)]}
+    mount = {"destination": "/a", "source": "/b", "options": ["bind"], **maps}
+    with pytest.raises(ConfigError, match=rf"^mounts\[1\].{name}\[0\].size: expected at least 1, got 0"):
+        validate(Config.read(changed(TYPICAL, "mounts[1]", mount), ""))

@@ -2,7 +2,10 @@
 
 import errno
 import os
+import subprocess
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ from pyruntime.kernel import paths
 from pyruntime.kernel.paths import O_PATH
 
 NAMES = ("a", "b", "c")
+FILTERED = "PYRUNTIME_TEST_WITHOUT_OPENAT2"
+REFUSING = Path(__file__).parents[1] / "system" / "refusing.py"
 
 
 @pytest.fixture
@@ -164,9 +169,9 @@ def grow(top: Path, tree: Tree) -> None:
             continue
 
 
-def answer(look: "Any", root: int, path: str) -> "tuple[str, object]":
+def answer(look: "Any", root: int, path: str, flags: int = O_PATH) -> "tuple[str, object]":
     try:
-        fd = look(root, path, O_PATH | os.O_CLOEXEC)
+        fd = look(root, path, flags | os.O_CLOEXEC)
     except OSError as error:
         return "error", error.errno
     found = os.fstat(fd)
@@ -204,3 +209,106 @@ def test_the_walk_agrees_for_every_kind_of_open(root: int, path: str, flags: int
         return found.st_ino
 
     assert inode(paths._walk) == inode(paths.open_in_root)
+
+
+@pytest.mark.skipif(FILTERED in os.environ, reason="this is the run without openat2")
+@pytest.mark.parametrize("error", ["ENOSYS", "EPERM"])
+def test_all_of_this_once_more_without_openat2(error: str) -> None:
+    """The same tests under a seccomp filter that refuses the call."""
+    pytest_here = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    command = [sys.executable, REFUSING, error, "openat2", *pytest_here]
+    done = subprocess.run(
+        command, env={**os.environ, FILTERED: "1"}, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+
+
+@pytest.mark.skipif(FILTERED not in os.environ, reason="not filtered: openat2 is there")
+def test_the_filter_is_there() -> None:
+    with pytest.raises(OSError, match="openat2|implemented|permitted"):
+        paths.syscall("openat2", -100, b"/", b"", 0, subject="openat2")
+
+
+def links_of_procfs() -> "list[str]":
+    """Links of every kind that procfs has: its own, and those of a process that lead somewhere."""
+    own = f"proc/{os.getpid()}"
+    found = ["proc/self", "proc/thread-self", "proc/mounts", "proc/net"]
+    for folder in (own, f"{own}/fd", f"{own}/ns", f"{own}/task/{os.getpid()}", f"{own}/map_files"):
+        names = [f"{folder}/{name}" for name in os.listdir(f"/{folder}")]
+        found += [name for name in names if os.path.islink(f"/{name}")][:20]
+    return found
+
+
+@pytest.mark.skipif(FILTERED in os.environ, reason="needs openat2 to compare with")
+@pytest.mark.parametrize("flags", [O_PATH, O_PATH | os.O_NOFOLLOW])
+def test_the_walk_knows_magic_links_as_the_kernel_does(flags: int) -> None:
+    slash = os.open("/", O_PATH | os.O_DIRECTORY)
+    links = links_of_procfs()
+    assert {f"proc/{os.getpid()}/{name}" for name in ("cwd", "root", "exe", "ns/user")} <= set(links)
+    try:
+        for link in links:
+            for path in (link, f"{link}/x"):
+                assert answer(paths._walk, slash, path, flags) == answer(paths.open_in_root, slash, path, flags), path
+    finally:
+        os.close(slash)
+
+
+@pytest.mark.parametrize("name", ["cwd", "root", "exe", "ns/mnt", "fd/0", "root/etc", "task/{pid}/root"])
+def test_magic_links_are_loops(name: str) -> None:
+    slash = os.open("/", O_PATH | os.O_DIRECTORY)
+    path = f"/proc/{os.getpid()}/{name.replace('{pid}', str(os.getpid()))}"
+    try:
+        assert answer(paths._walk, slash, path) == ("error", errno.ELOOP)
+        assert answer(paths.open_in_root, slash, path) == ("error", errno.ELOOP)
+    finally:
+        os.close(slash)
+
+
+def test_the_walk_needs_no_procfs(root: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the change of root /proc is the container's: nothing is opened below it."""
+    opened: "list[str]" = []
+    seen = os.open
+
+    def record(path: str, *arguments: Any, **more: Any) -> int:
+        opened.append(path)
+        return seen(path, *arguments, **more)
+
+    monkeypatch.setattr(paths.os, "open", record)
+    for path, flags in (("etc/passwd", os.O_RDONLY), ("abs", os.O_RDONLY), ("etc", os.O_RDONLY), ("etc", O_PATH)):
+        os.close(paths._walk(root, path, flags))
+    assert opened
+    assert all(path in (".", "etc", "passwd", "abs") for path in opened)
+
+
+def test_a_file_that_is_swapped_during_the_walk(root: int, tmp_path: Path) -> None:
+    """Between the look and the open a file and a link out change places: what is opened is what was looked at."""
+    top = tmp_path / "root"
+    (top / "file").write_text("inside")
+    (top / "link").symlink_to(tmp_path / "outside" / "secret")
+    done = threading.Event()
+
+    def swap() -> None:
+        while not done.is_set():
+            os.rename(top / "file", top / "third")
+            os.rename(top / "link", top / "file")
+            os.rename(top / "file", top / "link")
+            os.rename(top / "third", top / "file")
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    outcomes = set()
+    try:
+        for _ in range(2000):
+            try:
+                fd = paths._walk(root, "file", os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                outcomes.add(error.errno)
+                continue
+            outcomes.add(os.read(fd, 20))
+            os.close(fd)
+    finally:
+        done.set()
+        swapper.join()
+    assert b"inside" in outcomes
+    assert outcomes <= {b"inside", errno.ENOENT, errno.ELOOP, errno.EAGAIN}

@@ -93,7 +93,7 @@ def test_the_bundle_by_flag_or_by_default(launcher: Path, box: Path) -> None:
 
 
 def test_what_is_wrong_with_the_config_is_refused_as_by_create(launcher: Path, tmp_path: Path) -> None:
-    linux = {"namespaces": namespaces(*EVERY), "seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}}
+    linux = {"namespaces": namespaces(*EVERY), "seccomp": {"defaultAction": "SCMP_ACT_NOTIFY"}}
     unsupported = write(tmp_path / "a", document(linux=linux))
     found = run(launcher, "explain", unsupported)
     assert (found.returncode, found.stdout) == (1, "")

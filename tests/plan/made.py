@@ -7,6 +7,7 @@ from pyruntime.cli.verbs import create
 from pyruntime.config.spec import Config
 from pyruntime.config.validate import validate
 from pyruntime.host.facts import Facts
+from pyruntime.kernel.seccomp import FLAGS
 from pyruntime.plan.request import Request
 from pyruntime.steps.base import Step
 
@@ -20,6 +21,8 @@ def facts(**changes: Any) -> Facts:
     values: "dict[str, Any]" = {
         "euid": 0, "egid": 0, "in_user_namespace": False, "cgroup_tree": Tree("unified", "/sys/fs/cgroup"),
         "own_cgroup": "/", "controllers": CONTROLLERS, "rootless": False, "has_kcore": True, "module": None,
+        "machine": "x86_64", "seccomp_flags": tuple(FLAGS),
+        "refused_mount_call": "",
     }  # fmt: skip
     for name, value in {**values, **changes}.items():
         assert hasattr(found, name)

@@ -9,29 +9,37 @@ from tests.plan.made import EVERY, document, facts, names, namespaces, plan, req
 
 STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("the record", {"Reserve"}),
-    ("the cgroup", {"MakeCgroup", "FilterDevices"}),
-    ("what comes before the fork", {"MakePipes", "ConnectSocket", "MakeBarrier", "LoadModule", "PrepareMount",
-                                    "OpenNamespace"}),
+    ("the cgroup", {"MakeCgroup", "FilterDevices", "MakeResctrlGroup"}),
+    ("what comes before the fork", {"MakePipes", "ConnectSocket", "MakeBarrier", "LoadModule", "OpenNamespace",
+                                    "UseMountCall", "PrepareMount", "MapMounts", "CheckExecutable"}),
     ("namespaces", {"Clone", "LeavePipes", "Join", "Unshare", "SetTimeOffsets", "ForkInit", "AdoptInit", "WriteIdMap",
-                    "BecomeRoot", "Isolate", "JoinKeyring", "LoopbackUp", "OpenProcfs"}),
-    ("mounts", {"SetRootPropagation", "BindRoot", "BindMount", "MountFilesystem", "CopyUp", "MountCgroup"}),
+                    "BecomeRoot", "Isolate", "JoinKeyring", "LoopbackUp", "OpenProcfs", "LabelKeyring",
+                    "EnterResctrlGroup", "MoveNetDevices"}),
+    ("mounts", {"SetRootPropagation", "BindRoot", "BindMount", "MountFilesystem", "CopyUp", "MountCgroup",
+                "MountLabelledMqueue"}),
     ("devices", {"MakeDevices", "LinkDevices"}),
     ("limits of the cgroup", {"ApplyLimits", "DelegateCgroup"}),
     ("hooks with the host's paths", {"SendPidfd", "hooks.prestart", "hooks.createRuntime", "hooks.createContainer"}),
     ("masks", {"ReadonlyPaths", "MaskPaths"}),
-    ("limits of the process", {"SetOomScore", "SetScheduler", "SetIoPriority", "SetPersonality"}),
+    ("limits of the process", {"SetOomScore", "SetScheduler", "SetIoPriority", "SetPersonality", "SetMemoryPolicy"}),
     ("the root", {"ChangeRoot", "SetFinalPropagation"}),
     ("the console", {"TakePipes", "ReopenNull", "OpenConsole", "SendConsole"}),
     ("names", {"SetHostname", "SetDomainname"}),
     ("sysctls", {"SetSysctls"}),
     ("seals", {"RemountReadonly"}),
+    ("labels, with every right still", {"SetAppArmorProfile", "SetSELinuxLabel"}),
     ("what needs root", {"OwnStdio", "BuildEnvironment", "EnterCwd", "SetUmask", "SetRlimits", "SetNoNewPrivs",
                          "DropBounding"}),
     ("the user", {"SetUser"}),
+    ("the filter, while CAP_SYS_ADMIN is there", {"LoadSeccomp (privileged)"}),
     ("capabilities", {"SetCapabilities"}),
-    ("the program", {"EnterCwd (late)", "FindProgram", "PassDescriptors"}),
+    ("the program", {"EnterCwd (late)", "FindProgram", "EncodeArguments"}),
+    ("the filter, while `create` is there", {"LoadSeccomp (listened)", "SendListener"}),
+    ("descriptors", {"PassDescriptors"}),
     ("the record again", {"Save", "WritePidFile"}),
-    ("start", {"WaitForStart", "hooks.startContainer", "EnterModule", "Execve"}),
+    ("the start", {"WaitForStart"}),
+    ("the filter", {"LoadSeccomp"}),
+    ("the image's own programs", {"hooks.startContainer", "EnterModule", "Execve"}),
     ("after the start", {"AwaitExec", "hooks.poststart"}),
 )  # fmt: skip
 RANK = {name: rank for rank, (_, members) in enumerate(STAGES) for name in members}
@@ -46,6 +54,8 @@ FULL: "dict[str, Any]" = document(
         "oomScoreAdj": 10,
         "scheduler": {"policy": "SCHED_BATCH", "nice": 5},
         "ioPriority": {"class": "IOPRIO_CLASS_IDLE"},
+        "apparmorProfile": "box",
+        "selinuxLabel": "system_u:system_r:container_t:s0:c1,c2",
     },
     linux={
         "resources": {"memory": {"limit": 1 << 26}, "devices": [{"allow": False, "access": "rwm"}]},
@@ -54,6 +64,10 @@ FULL: "dict[str, Any]" = document(
         "readonlyPaths": ["/proc/sys"],
         "sysctl": {"net.ipv4.ip_forward": "1"},
         "personality": {"domain": "LINUX"},
+        "memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0"},
+        "netDevices": {"eth1": {}},
+        "intelRdt": {"schemata": ["L3:0=f"], "enableMonitoring": True},
+        "mountLabel": "system_u:object_r:container_file_t:s0:c1,c2",
         "rootfsPropagation": "shared",
     },
     root={"path": "rootfs", "readonly": True},
@@ -64,6 +78,7 @@ FULL: "dict[str, Any]" = document(
         {"destination": "/tmp", "type": "tmpfs", "options": ["ro", "tmpcopyup"]},
         {"destination": "/data", "source": "/srv", "options": ["rbind", "ro"]},
         {"destination": "/sys/fs/cgroup", "type": "cgroup"},
+        {"destination": "/dev/mqueue", "type": "mqueue"},
     ],
     hooks={kind: _HOOK for kind in
            ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")},
@@ -74,7 +89,14 @@ def key(step: Step) -> str:
     name = type(step).__name__
     if name == "RunHook":
         return step.because.partition("[")[0]
+    if name == "LoadSeccomp":
+        return name + (" (privileged)" if vars(step)["privileged"] else " (listened)" if vars(step)["handover"] else "")
     return f"{name} (late)" if getattr(step, "late", False) else name
+
+
+def filtered(action: str) -> "dict[str, Any]":
+    rules = [{"names": ["mkdir"], "action": action}]
+    return {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/l", "syscalls": rules}
 
 
 def with_linux(**more: Any) -> "dict[str, Any]":
@@ -91,8 +113,23 @@ VARIANTS: "dict[str, tuple[dict[str, Any], dict[str, Any]]]" = {
         with_linux(namespaces=namespaces("user", *EVERY), uidMappings=MAPS, gidMappings=MAPS),
         {},
     ),
+    "id-mapped mount": (
+        {
+            **FULL,
+            "mounts": [
+                {"destination": "/a", "source": "/b", "options": ["bind"], "uidMappings": MAPS, "gidMappings": MAPS}
+            ],
+        },
+        {},
+    ),
     "joined": (
         with_linux(namespaces=namespaces("network=/run/net", "mount", "uts", "ipc", "cgroup", "pid=/proc/1/ns/pid")),
+        {},
+    ),
+    "filtered": (with_linux(seccomp=filtered("SCMP_ACT_ERRNO")), {}),
+    "listening": (with_linux(seccomp=filtered("SCMP_ACT_NOTIFY")), {}),
+    "filtered without no_new_privs": (
+        {**with_linux(seccomp=filtered("SCMP_ACT_ERRNO")), "process": {**FULL["process"], "noNewPrivileges": False}},
         {},
     ),
     "time": (
@@ -113,7 +150,7 @@ def test_steps_follow_the_table(variant: str) -> None:
 
 def test_the_table_has_nothing_that_no_plan_uses() -> None:
     used = {key(step) for config, asked in VARIANTS.values() for step in plan(config, asked=request(**asked))}
-    assert set(RANK) - used == {"LoadModule", "EnterModule"}
+    assert set(RANK) - used == {"LoadModule", "EnterModule", "UseMountCall"}
 
 
 def test_rights_are_given_up_last_and_in_order() -> None:

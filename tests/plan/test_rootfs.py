@@ -130,3 +130,29 @@ def test_masks_and_read_only_paths_come_after_the_mounts_and_before_the_root_cha
         < order.index("MaskPaths")
         < order.index("ChangeRoot")
     )
+
+
+def test_mount_call_is_chosen_before_the_fork() -> None:
+    """Then sources are init's to open, and what mount(2) can't do is refused."""
+    old = facts(refused_mount_call="mount_setattr")
+    linux = {"namespaces": namespaces("user", "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
+    config = document(linux=linux, mounts=[{"destination": "/a", "source": "/b", "options": ["bind"]}])
+    found = plan(config, old)
+    order = names(found)
+    assert order.index("UseMountCall") < order.index("Clone")
+    assert "PrepareMount" not in order
+    assert the(found, mounts.BindMount).slot == ""
+    config["mounts"][0]["options"].append("rro")
+    with pytest.raises(ConfigError, match="mount_setattr is refused here") as raised:
+        plan(config, old)
+    assert raised.value.path == "mounts[0].options"
+    plan(config)
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_flags_of_a_source_stay_in_a_user_namespace(user: bool) -> None:
+    linux = {"namespaces": namespaces("mount")}
+    if user:
+        linux = {"namespaces": namespaces("user", "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
+    config = document(linux=linux, mounts=[{"destination": "/a", "source": "/b", "options": ["bind", "nosuid"]}])
+    assert the(plan(config), mounts.BindMount).keep == user

@@ -120,6 +120,15 @@ class Bundle:
         (self.path / "config.json").write_text(json.dumps(self.config))
         return self
 
+    def python(self, script: str) -> "Bundle":
+        """Let the container run a Python script, with the host's interpreter mounted read-only."""
+        (self.rootfs / "usr").mkdir()
+        for name in ("lib", "lib64"):
+            (self.rootfs / name).symlink_to(f"usr/{name}")
+        self.config["mounts"].append(mount("/usr", "bind", ["rbind", "ro"], "/usr"))
+        self.process["args"] = ["/usr/bin/python3", "-IBS", "-c", script]
+        return self
+
     def namespaces(self, *kinds: str) -> "Bundle":
         """Replace the list of namespaces."""
         self.linux["namespaces"] = [{"type": kind} for kind in kinds]

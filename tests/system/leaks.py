@@ -28,7 +28,7 @@ def cgroup2_mount() -> str:
 def descendants(pid: int) -> "dict[int, str]":
     """Every process below `pid` that is no zombie, with its command line."""
     found: "dict[int, str]" = {}
-    for child in _children(pid):
+    for child in children(pid):
         state, text = _look(child)
         if state not in ("Z", "X", ""):
             found[child] = text
@@ -36,7 +36,8 @@ def descendants(pid: int) -> "dict[int, str]":
     return found
 
 
-def _children(pid: int) -> "list[int]":
+def children(pid: int) -> "list[int]":
+    """The processes whose parent is `pid`."""
     try:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:

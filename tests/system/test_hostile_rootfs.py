@@ -3,12 +3,16 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.system import leaks
 from tests.system.harness import Bundle, Runtime, mount, new_id
+from tests.system.refusing import wrapped
+
+STARTS = int(os.environ.get("PYRUNTIME_TEST_STARTS", "60"))  # of containers in each race
 
 SWAP = """
 import os, sys, time
@@ -19,6 +23,17 @@ libc = ctypes.CDLL(None)
 while time.monotonic() < end:
     libc.renameat2(-100, link.encode(), -100, folder.encode(), 2)
 """
+
+
+@pytest.fixture(params=["all calls", "no openat2", "old calls"])
+def rt(request: pytest.FixtureRequest, launcher: Path, tmp_path: Path) -> "Iterator[Runtime]":
+    """pyruntime of this tree: as it is, without openat2, and without the new mount API as well."""
+    runtime = Runtime(wrapped(request.param, launcher, tmp_path), tmp_path / "rt")
+    yield runtime
+    left = runtime.containers()
+    for name in left:
+        runtime("delete", "--force", name)
+    assert not left, f"state entries are left behind: {left}"
 
 
 @pytest.fixture
@@ -220,9 +235,9 @@ def test_swapped_while_starting(rt: Runtime, make: "Callable[..., Bundle]", cana
     bundle.linux["devices"] = [{"path": "/a/deep/node", "type": "c", "major": 1, "minor": 3}]
     bundle.linux["maskedPaths"].append("/a/secret")
     bundle.write()
-    swapper = subprocess.Popen([sys.executable, "-c", SWAP, bundle.rootfs / "a", bundle.rootfs / "b", "60"])
+    swapper = subprocess.Popen([sys.executable, "-c", SWAP, bundle.rootfs / "a", bundle.rootfs / "b", "600"])
     try:
-        codes = [rt("run", "--bundle", bundle.path, new_id()).rc for _ in range(40)]
+        codes = [rt("run", "--bundle", bundle.path, new_id()).rc for _ in range(STARTS)]
     finally:
         swapper.kill()
         swapper.wait()
@@ -249,3 +264,111 @@ def test_no_pivot_hides_the_host_too(rt: Runtime, make: "Callable[..., Bundle]",
     result = rt.run(bundle, "--no-pivot")
     assert "secret" not in result.out
     assert "No such file" in result.err
+
+
+def test_linked_proc_brought_by_a_bind(rt: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    """An engine's own mount may be hostile too: a volume that holds a link where proc is to be mounted."""
+    volume = tmp_path / "volume"
+    (volume / "elsewhere").mkdir(parents=True)
+    (volume / "sys").symlink_to("elsewhere")
+    (volume / "dev").symlink_to("/proc")
+    bundle.config["mounts"][:0] = [mount("/volume", "bind", ["rbind"], str(volume))]
+    bundle.config["mounts"].append(mount("/volume/sys", "sysfs", ["ro"]))
+    result = rt.run(bundle)
+    assert result.rc == 1
+    assert "must be mounted on ordinary directory" in result.err
+    bundle.config["mounts"][-1] = mount("/volume/dev/sys", "tmpfs")
+    result = rt.run(bundle)
+    assert result.rc == 1
+    assert "inside /proc" in result.err
+
+
+@pytest.mark.parametrize("link", ["/proc", "/proc/self", "/proc/sys", "proc/../proc/sys"])
+def test_mounts_that_a_link_leads_into_proc(rt: Runtime, bundle: Bundle, link: str) -> None:
+    """By the text the destination is harmless; what it resolves to is not."""
+    (bundle.rootfs / "lnk").symlink_to(link)
+    bundle.config["mounts"].append(mount("/lnk/kernel", "tmpfs"))
+    result = rt.run(bundle)
+    assert result.rc == 1
+    assert "/lnk/kernel" in result.err
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link", "other number", "block"])
+def test_devices_that_are_something_else(rt: Runtime, bundle: Bundle, canary: Path, kind: str) -> None:
+    """A node in the rootfs that is not the one asked for is an error, never taken for it."""
+    place = bundle.rootfs / "node"
+    if kind == "file":
+        place.write_text("")
+    elif kind == "folder":
+        place.mkdir()
+    elif kind == "link":
+        place.symlink_to(canary / "secret")
+    else:
+        os.mknod(place, 0o60666 if kind == "block" else 0o20666, os.makedev(1, 5 if kind == "other number" else 3))
+    bundle.linux["devices"] = [{"path": "/node", "type": "c", "major": 1, "minor": 3}]
+    result = rt.run(bundle)
+    assert result.rc == 1
+    assert "linux.devices[0]: /node exists in the rootfs and is not the device c 1:3" in result.err
+    untouched(canary)
+
+
+@pytest.mark.parametrize("victim", ["/proc/sys/kernel/core_pattern", "/proc/sys/kernel/domainname"])
+def test_forged_null_never_unmasks(rt: Runtime, bundle: Bundle, victim: str) -> None:
+    """/dev/null of the rootfs leads to a kernel file: with a /dev mount and without, nothing binds it over a mask."""
+    before = Path("/proc/sys/kernel/core_pattern").read_text()
+    bundle.linux["maskedPaths"] = [victim, "/proc/keys"]
+    bundle.sh(f"echo x > {victim}; stat -c %t:%T {victim} /proc/keys; echo y > /proc/keys")
+    for with_dev in (True, False):
+        if not with_dev:
+            without_dev(bundle)
+            (bundle.rootfs / "dev").mkdir(exist_ok=True)
+            (bundle.rootfs / "dev/null").unlink(missing_ok=True)
+            (bundle.rootfs / "dev/null").symlink_to(victim)
+        result = rt.run(bundle)
+        if result.rc != 1:
+            assert result.out == "1:3\n1:3\n", result
+        assert Path("/proc/sys/kernel/core_pattern").read_text() == before
+
+
+@pytest.mark.slow
+def test_source_swapped_while_starting(rt: Runtime, make: "Callable[..., Bundle]", tmp_path: Path) -> None:
+    """The source is a folder or a link out of it: the mount shows one of the two whole, read-only in either case."""
+    bundle = make("sh", "-c", "cat /mnt/name; touch /mnt/new || echo refused")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "name").write_text(f"{name}\n")
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "volume/name").write_text("volume\n")
+    (tmp_path / "link").symlink_to("two")
+    bundle.config["mounts"].append(mount("/mnt", "bind", ["rbind", "ro"], str(tmp_path / "volume")))
+    bundle.write()
+    swapper = subprocess.Popen([sys.executable, "-c", SWAP, tmp_path / "link", tmp_path / "volume", "600"])
+    seen = set()
+    try:
+        for _ in range(STARTS // 2):
+            result = rt("run", "--bundle", bundle.path, new_id())
+            assert result.rc == 0, result
+            seen.add(result.out)
+    finally:
+        swapper.kill()
+        swapper.wait()
+    assert seen <= {"volume\nrefused\n", "two\nrefused\n"}
+    assert not (tmp_path / "two/new").exists()
+
+
+@pytest.mark.parametrize("kinds", [(), ("user",), ("user", "cgroup"), ("cgroup",)])
+def test_no_writable_cgroup_of_the_host(rt: Runtime, bundle: Bundle, kinds: "tuple[str, ...]") -> None:
+    """Asked for writable: without a cgroup namespace a user namespace gets the host's tree read-only or not at all."""
+    bundle.config["mounts"][-1]["options"] = ["nosuid", "noexec", "nodev"]
+    bundle.linux["namespaces"] += [{"type": kind} for kind in kinds if kind != "user"]
+    if "user" in kinds:
+        bundle.user_namespace()
+    bundle.sh("cut -d' ' -f4,5 /proc/self/mountinfo | grep /sys/fs/cgroup; mkdir /sys/fs/cgroup/../cgroup/escaped")
+    if kinds == ():
+        bundle.config["mounts"][-1]["options"].append("ro")  # root without any of them is asked not to
+    result = rt.run(bundle)
+    if "cgroup" in kinds:
+        assert result.out == "/ /sys/fs/cgroup\n", result
+    else:
+        assert "Read-only file system" in result.err, result
+    assert not any(name == "escaped" for name in os.listdir(leaks.cgroup2_mount() or "/"))

@@ -342,3 +342,11 @@ def test_signals_right_at_the_start_are_forwarded(rt: Runtime, make: "Callable[.
         assert (bundle.rootfs / "fifo").read_text() == "ready\n"
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 9, base.with_suffix(".err").read_text()
+
+
+@pytest.mark.parametrize("path", ["../..", "/../../", "a/../../..", "..", "/a/./.."])
+def test_exec_stays_below_the_containers_cgroup(rt: Runtime, running: str, path: str) -> None:
+    result = rt("exec", "--cgroup", path, running, "true")
+    assert result.rc == 255
+    assert "bad sub cgroup path" in result.err
+    assert result.err.count("\n") == 1

@@ -192,6 +192,79 @@ def test_working_directory_is_no_way_out(rt: Runtime, make: "Callable[..., Bundl
         assert "process.cwd" in done.stderr
 
 
+def test_working_directory_of_exec_is_no_way_out(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    name = new_id()
+    assert rt.run(make("sleep", "60"), "--detach", id=name).rc == 0
+    try:
+        for number in range(3, 31):
+            words = rt.command("exec", "--cwd", f"/proc/self/fd/{number}", name, "pwd")
+            done = subprocess.run(_leaky(words), capture_output=True, text=True, timeout=30, close_fds=False)
+            assert done.returncode == 255, done
+            assert "process.cwd" in done.stderr
+            assert done.stdout == ""
+    finally:
+        assert rt("delete", "--force", name).rc == 0
+
+
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]], ids=str)
+def test_closed_standard_streams_of_exec(rt: Runtime, make: "Callable[..., Bundle]", closed: "list[int]") -> None:
+    name = new_id()
+    bundle = make("sleep", "60")
+    assert rt.run(bundle, "--detach", id=name).rc == 0
+    redirections = " ".join(f"{fd}>&-" for fd in closed)
+    words = rt.command("exec", name, "sh", "-c", f"({LIST_FDS}) > /seen; true")
+    done = subprocess.run(["sh", "-c", f'exec "$@" {redirections}', "sh", *words], capture_output=True, timeout=30)
+    assert rt("delete", "--force", name).rc == 0
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    seen = dict(line.split(" ", 1) for line in (bundle.rootfs / "seen").read_text().splitlines())
+    assert sorted(seen) == ["0", "1", "2"]
+    assert {seen[str(fd)] for fd in closed} == {"/dev/null"}
+
+
+def test_environment_of_exec(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    """The container's, and what --env adds; nothing of the caller's."""
+    bundle, name = make("sleep", "60"), new_id()
+    bundle.process["env"] = ["PATH=/bin", "A=1"]
+    assert rt.run(bundle, "--detach", id=name, env={"SECRET": "x"}).rc == 0
+    secret = {"SECRET": "x", "LD_PRELOAD": "", "PYTHONPATH": "/tmp", "NOTIFY_SOCKET": "", "_PYRUNTIME": "z"}
+    result = rt("exec", "--env", "A=2", "--env", "B=", name, "env", env=secret)
+    assert rt("delete", "--force", name).rc == 0
+    assert sorted(result.out.splitlines()) == ["A=2", "B=", "HOME=/root", "PATH=/bin"], result
+
+
+PUSH = """
+import fcntl, os
+for fd in (0, 1, 2):
+    try:
+        fcntl.ioctl(fd, 0x5412, b"x")  # TIOCSTI: as if the user had typed it
+        said = "pushed"
+    except OSError as error:
+        said = error.strerror
+    os.write(1, f"{fd} {os.isatty(fd)} {said}\\n".encode())
+try:
+    os.open("/dev/tty", os.O_RDWR)
+except OSError as error:
+    os.write(1, f"{error.strerror}\\n".encode())
+"""
+
+
+def test_nothing_is_typed_into_the_callers_terminal(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    """A program without a terminal of its own, whose caller has one on all three streams."""
+    bundle = make().python(PUSH).write()
+    master, slave = os.openpty()
+    process, _ = rt.popen(
+        "run", "--bundle", bundle.path, new_id(), stdin=slave, stdout=slave, stderr=slave,
+        preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)),
+    )  # fmt: skip
+    code = process.wait(30)
+    os.close(slave)
+    text = _read_all(master).decode().replace("\r", "")
+    os.close(master)
+    assert code == 0, text
+    refused = "Inappropriate ioctl for device"
+    assert text == f"0 False {refused}\n1 False {refused}\n2 False {refused}\nNo such device or address\n"
+
+
 class Listener:
     """A caller's socket: takes one connection and the descriptor that comes with it."""
 

@@ -6,7 +6,6 @@ import posix as os
 from pyruntime.cli.context import Context
 from pyruntime.config.load import load_config
 from pyruntime.config.spec import Config
-from pyruntime.config.unsupported import refuse_unsupported
 from pyruntime.config.validate import validate
 from pyruntime.engine.select import detect
 from pyruntime.errors import ConfigError, Error, explain_oserror
@@ -14,7 +13,7 @@ from pyruntime.host import facts as host
 from pyruntime.host.descriptors import listen_fds
 from pyruntime.kernel.paths import O_PATH, open_in_root
 from pyruntime.pathtext import absolute
-from pyruntime.plan import identity, life
+from pyruntime.plan import identity, life, seccomp
 from pyruntime.plan.request import Request
 from pyruntime.plan.rootfs import root_path
 from pyruntime.steps.base import HOST
@@ -66,7 +65,6 @@ def check(config_file: str) -> Config:
     """The configuration in this file: sound, and asking for nothing that pyruntime does not have. Raises Error."""
     config = load_config(config_file)
     validate(config)
-    refuse_unsupported(config)
     return config
 
 
@@ -103,6 +101,10 @@ def gather(context: Context, config: Config, request: Request) -> host.Facts:
     path = life.cgroup_path(config, request, facts)
     if path:
         host.add_controllers(facts, path)
+    if asks_for_more(config):
+        from pyruntime.cli import demands  # few configurations name what most hosts lack
+
+        demands.demand(config, facts)
     rootfs = root_path(config, request.bundle)
     root_fd = open_rootfs(rootfs)
     try:
@@ -110,6 +112,13 @@ def gather(context: Context, config: Config, request: Request) -> host.Facts:
     finally:
         os.close(root_fd)
     return facts
+
+
+def asks_for_more(config: Config) -> bool:
+    """Whether the configuration names something that `cli.demands` has to look for on this host."""
+    process, linux = config.process, config.linux
+    labels = bool(process and (process.apparmorProfile or process.selinuxLabel)) or bool(linux.mountLabel)
+    return labels or linux.intelRdt is not None or bool(linux.netDevices)
 
 
 def open_rootfs(rootfs: str) -> int:
@@ -132,7 +141,8 @@ def plan(config: Config, request: Request, facts: host.Facts) -> "tuple[list[Ste
     warnings = identity.warnings(config.process) if config.process else []
     if config.linux.personality is not None and config.linux.personality.flags:
         warnings.append("linux.personality.flags: no flag is known to the spec or the kernel; they have no effect")
-    return life.create(config, request, facts), warnings
+    profile, more = seccomp.compiled(config.linux.seccomp, facts)
+    return life.create(config, request, facts, profile), [*warnings, *more]
 
 
 def start(context: Context, config: Config, request: Request) -> Walker:

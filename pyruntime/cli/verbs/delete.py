@@ -5,7 +5,7 @@ import select
 
 from pyruntime.cgroup import kill, members
 from pyruntime.cli.context import Context
-from pyruntime.errors import Error, StateError
+from pyruntime.errors import Error, StateError, explain_oserror
 from pyruntime.state import life
 from pyruntime.state.store import Container
 
@@ -40,6 +40,7 @@ def delete(context: Context, container: Container, force: bool) -> None:
         from pyruntime.cli import remains
 
         remains.destroy(container)
+        remove_resctrl(container)
         container.remove()
     else:
         destroy(container, kill_all=force or not container.own.get("privatePid"))
@@ -61,7 +62,19 @@ def destroy(container: Container, kill_all: bool) -> None:
         _wait_gone(container, pidfd)
     if cgroup:
         members.remove(cgroup)
+    remove_resctrl(container)
     container.remove()
+
+
+def remove_resctrl(container: Container) -> None:
+    """The resctrl groups that were made for this container. Raises Error."""
+    for path in container.own.get("resctrl", {}).get("remove", []):
+        from pyruntime.kernel import resctrl
+
+        try:
+            resctrl.remove(path)
+        except OSError as error:
+            raise Error(f"cannot remove the resctrl group {path}: {explain_oserror(error)}") from None
 
 
 def _wait_gone(container: Container, pidfd: int) -> None:

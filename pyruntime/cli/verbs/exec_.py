@@ -6,9 +6,8 @@ from pyruntime.cli.grammar import DIGITS
 from pyruntime.cli.verbs.create import interruptible, terminals, tracer, window
 from pyruntime.config.load import load_config, load_process
 from pyruntime.config.process import Capabilities, Process
-from pyruntime.config.unsupported import refuse_unsupported_process
 from pyruntime.config.validate import validate_process
-from pyruntime.errors import ConfigError, Error, StateError, Unsupported, UsageError
+from pyruntime.errors import ConfigError, Error, StateError, UsageError
 from pyruntime.host.descriptors import listen_fds
 from pyruntime.host.facts import Facts
 from pyruntime.pathtext import absolute
@@ -40,7 +39,7 @@ def run(context: Context) -> int:
         request.window = window()
     for text in identity.warnings(process):
         context.log.warning(text)
-    steps = join(container, process, request, Facts(), _sub_cgroup(context))
+    steps = join(container, process, request, _facts(process), _sub_cgroup(context))
     walker = Walker(steps, tracer(context, steps))
     interruptible(walker, request.foreground)
     walker.walk()
@@ -50,6 +49,15 @@ def run(context: Context) -> int:
 
     context.log.settle()
     return attend(walker)
+
+
+def _facts(process: Process) -> Facts:
+    facts = Facts()
+    if process.apparmorProfile or process.selinuxLabel:
+        from pyruntime.cli.demands import demand_process
+
+        demand_process(process, facts)
+    return facts
 
 
 def _check_status(context: Context, container: Container) -> None:
@@ -102,21 +110,20 @@ def _settled(process: Process, container: Container) -> Process:
     for name in ("capabilities", "scheduler", "ioPriority", "execCPUAffinity"):
         if not process.given(name) and first.given(name):
             process = process.replace(**{name: getattr(first, name)})
+    for name in ("apparmorProfile", "selinuxLabel"):  # an empty one is none, and never less than the container has
+        if not getattr(process, name) and getattr(first, name):
+            process = process.replace(**{name: getattr(first, name)})
     if not process.rlimits and first.rlimits:
         process = process.replace(rlimits=first.rlimits)
     if process.user.umask is None and first.user.umask is not None:
         process = process.replace(user=process.user.replace(umask=first.user.umask))
     validate_process(process, "process")
-    refuse_unsupported_process(process, "process")
     return process
 
 
 def from_flags(context: Context, container: Container) -> Process:
     """The process of the bundle's config.json as it is now, changed by the flags."""
     options = context.options
-    for flag in ("process-label", "apparmor"):
-        if options.text(flag):
-            raise Unsupported(f"--{flag}", "LSM labels are not supported yet; leave the flag out")
     process = load_config(f"{container.own['bundle']}/config.json").process
     if process is None:
         raise ConfigError("process", "process property must not be empty")
@@ -128,6 +135,9 @@ def from_flags(context: Context, container: Container) -> Process:
     )
     if options.text("cwd"):
         process = process.replace(cwd=options.text("cwd"))
+    for flag, name in (("process-label", "selinuxLabel"), ("apparmor", "apparmorProfile")):
+        if options.text(flag):
+            process = process.replace(**{name: options.text(flag)})
     if options.flag("no-new-privs"):
         process = process.replace(noNewPrivileges=True)
     if options.many("cap"):

@@ -2,12 +2,14 @@
 
 from pyruntime.cli.context import Context, write_out
 from pyruntime.config.hooks import KINDS
-from pyruntime.config.linux import NAMESPACES
+from pyruntime.config.linux import MEMORY_FLAGS, MEMORY_MODES, NAMESPACES
+from pyruntime.config.seccomp import ACTIONS, FLAGS, OPERATORS
 from pyruntime.engine import engines
 from pyruntime.engine.select import VARIANT
 from pyruntime.kernel.caps import NAMES
 from pyruntime.plan import mountoptions
 from pyruntime.report.jsonout import dumps
+from pyruntime.seccomp.architectures import ARCHITECTURES
 from pyruntime.version import SPEC, VERSION, commit
 
 TYPE_CHECKING = False
@@ -39,17 +41,30 @@ def document() -> "Json":
 
 
 def _linux() -> "Json":
-    off = {"enabled": False}
+    on = {"enabled": True}  # what is built in, whatever this host has
     return {
         "namespaces": sorted(NAMESPACES),
         "capabilities": list(NAMES),
         "cgroup": {"v1": False, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
-        "seccomp": off,
-        "apparmor": off,
-        "selinux": off,
-        "intelRdt": off,
-        "mountExtensions": {"idmap": off},
-        "netDevices": off,
+        "seccomp": _seccomp(),
+        "apparmor": on,
+        "selinux": on,
+        "intelRdt": {**on, "schemata": True, "monitoring": True},
+        "memoryPolicy": {"modes": list(MEMORY_MODES), "flags": list(MEMORY_FLAGS)},
+        "mountExtensions": {"idmap": on},
+        "netDevices": on,
+    }
+
+
+def _seccomp() -> "Json":
+    flags = [f"SECCOMP_FILTER_FLAG_{name}" for name in FLAGS]
+    return {
+        "enabled": True,
+        "actions": [f"SCMP_ACT_{name}" for name in ACTIONS],
+        "operators": [f"SCMP_CMP_{name}" for name in OPERATORS],
+        "archs": [f"SCMP_ARCH_{name}" for name in ARCHITECTURES],
+        "knownFlags": flags,
+        "supportedFlags": flags,
     }
 
 

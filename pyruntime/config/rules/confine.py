@@ -1,11 +1,15 @@
 """Rules for seccomp, memory policy and resctrl."""
 
 from pyruntime.config.checks import quoted
+from pyruntime.config.linux import MemoryPolicy
+from pyruntime.config.ranges import numbers
 from pyruntime.config.seccomp import Seccomp
 from pyruntime.config.spec import Config
 from pyruntime.errors import ConfigError
 
+_NO_GROUPS = (".", "..", "info", "mon_data", "mon_groups")  # the last three are resctrl's own
 _NO_NODES = ("MPOL_DEFAULT", "MPOL_LOCAL")
+_LAST_NODE = 8 * 4096 - 1  # no longer mask than a page (set_mempolicy(2), EINVAL)
 _SOME_NODES = ("MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE", "MPOL_PREFERRED_MANY")
 
 
@@ -41,18 +45,35 @@ def memory_policy(config: Config) -> None:
     policy, where = config.linux.memoryPolicy, "linux.memoryPolicy.nodes"
     if policy is None:
         return
-    if policy.nodes and policy.mode in _NO_NODES:
-        raise ConfigError(where, f"{policy.mode} takes no nodes, got {quoted(policy.nodes)}; remove them")
-    if not policy.nodes and policy.mode in _SOME_NODES:
+    nodes = memory_nodes(policy)
+    if nodes and policy.mode in _NO_NODES:
+        problem = f"{policy.mode} takes no nodes (mode requires 0 nodes but got {len(nodes)}): {quoted(policy.nodes)}"
+        raise ConfigError(where, f"{problem}; remove them")
+    if not nodes and policy.mode in _SOME_NODES:
         raise ConfigError(where, f'{policy.mode} needs some, such as "0-1"')
 
 
+def memory_nodes(policy: MemoryPolicy) -> "list[int]":
+    """The nodes of a memory policy. Raises ConfigError."""
+    where = "linux.memoryPolicy.nodes"
+    try:
+        return numbers(policy.nodes, where, "memory nodes", _LAST_NODE)
+    except ConfigError as error:
+        raise ConfigError(where, f"{error.text.removeprefix(where + ': ')}: invalid memory policy node") from None
+
+
 def resctrl(config: Config) -> None:
-    """The group's name is one folder of the resctrl filesystem, or "/" for the default group."""
-    wanted = config.linux.intelRdt
-    if wanted is not None and wanted.closID != "/" and ("/" in wanted.closID or wanted.closID in (".", "..")):
+    """The group's name is one folder of the resctrl filesystem, or "/" for the default group; schemas are lines."""
+    wanted, where = config.linux.intelRdt, "linux.intelRdt"
+    if wanted is None:
+        return
+    if wanted.closID != "/" and ("/" in wanted.closID or wanted.closID in _NO_GROUPS):
         problem = f'expected one name without "/", or "/" itself, got {quoted(wanted.closID)}'
-        raise ConfigError("linux.intelRdt.closID", problem)
+        raise ConfigError(f"{where}.closID", problem)
+    lines = [(f"{where}.schemata[{index}]", line) for index, line in enumerate(wanted.schemata)]
+    for path, line in [(f"{where}.l3CacheSchema", wanted.l3CacheSchema), *lines]:
+        if "\n" in line:
+            raise ConfigError(path, f"expected one line, got {quoted(line)}")
 
 
 RULES = (seccomp, memory_policy, resctrl)

@@ -3,6 +3,7 @@
 from pyruntime.config.checks import got, quoted
 from pyruntime.config.hooks import KINDS
 from pyruntime.config.linux import Device
+from pyruntime.config.mounts import Mount
 from pyruntime.config.rules.process import environment
 from pyruntime.config.spec import Config
 from pyruntime.errors import ConfigError
@@ -37,8 +38,24 @@ def mounts(config: Config) -> None:
             raise ConfigError(f"{where}.destination", "nothing can be mounted over the container's root")
         if bind and not mount.source:
             raise ConfigError(f"{where}.source", "a bind mount needs one: the path of what it shows")
+        _id_maps(mount, where, bind or mount.type == "bind")
         if not bind and not mount.type and "remount" not in mount.options:
             raise ConfigError(f"{where}.type", 'missing, expected a filesystem such as "tmpfs", or "bind" in options')
+
+
+def _id_maps(mount: Mount, where: str, bind: bool) -> None:
+    """Ids are mapped where a filesystem is shown a second time, users and groups alike."""
+    own = "uidMappings" if mount.uidMappings else "gidMappings" if mount.gidMappings else ""
+    words = [number for number, word in enumerate(mount.options) if word.partition("=")[0] in ("idmap", "ridmap")]
+    if (own or words) and not bind:
+        path = f"{where}.{own}" if own else f"{where}.options[{words[0]}]"
+        raise ConfigError(path, "only bind mounts can be id-mapped; remove it, or bind a mount of that filesystem")
+    for have, other in (("uidMappings", "gidMappings"), ("gidMappings", "uidMappings")):
+        if getattr(mount, have) and not getattr(mount, other):
+            raise ConfigError(f"{where}.{other}", f"missing, and {have} is there: an id-mapped mount needs both")
+    for number in words:
+        if own and "=" in mount.options[number]:
+            raise ConfigError(f"{where}.options[{number}]", f"maps ids, and so does {own}; keep one of them")
 
 
 def devices(config: Config) -> None:

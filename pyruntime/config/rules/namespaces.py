@@ -105,6 +105,7 @@ def masks(config: Config) -> None:
 
 def net_devices(config: Config) -> None:
     """Moved devices need somewhere to go, and names that netdevice(7) takes."""
+    taken: "set[str]" = set()
     for name, device in config.linux.netDevices.items():
         where = f"linux.netDevices[{quoted(name)}]"
         needs(config, "network", where, "network devices are moved into a network namespace")
@@ -112,6 +113,9 @@ def net_devices(config: Config) -> None:
             if not text or len(text.encode()) > 15 or text in (".", "..") or any(c in "/: \t\n" for c in text):
                 expected = 'expected an interface name: 1 to 15 bytes, no "/", ":" or space'
                 raise ConfigError(where, f"{expected}, got {quoted(text)}")
+        if (device.name or name) in taken and "%" not in device.name:
+            raise ConfigError(where, f"another device is {quoted(device.name or name)} inside; choose another name")
+        taken.add(device.name or name)
 
 
 RULES = (

@@ -2,8 +2,10 @@
 
 from pyruntime.config.checks import got, quoted
 from pyruntime.config.process import Process
+from pyruntime.config.ranges import numbers
 from pyruntime.errors import ConfigError
 
+LAST_CPU = 65535  # kernels are built for 8192 at most (CONFIG_NR_CPUS)
 _REALTIME = ("SCHED_FIFO", "SCHED_RR")
 
 
@@ -72,17 +74,7 @@ def affinity(process: Process, path: str) -> None:
     """CPU lists are numbers and rising ranges."""
     wanted = process.execCPUAffinity
     for name in ("initial", "final") if wanted else ():
-        text = getattr(wanted, name)
-        if not all(_is_range(part.strip()) for part in text.split(",")) and text.strip():
-            where = f"{path}.execCPUAffinity.{name}"
-            raise ConfigError(where, f'expected a list of CPUs such as "0-3,7", got {quoted(text)}')
-
-
-def _is_range(part: str) -> bool:
-    low, dash, high = part.partition("-")
-    if not low.isdigit() or len(part) > 20:
-        return False
-    return not dash or (high.isdigit() and int(low) <= int(high))
+        numbers(getattr(wanted, name), f"{path}.execCPUAffinity.{name}", "CPUs", LAST_CPU)
 
 
 RULES = (cwd, args, env, rlimits, scheduler, io_priority, affinity)

@@ -1,6 +1,6 @@
 """What `explain` tells about a step: one table, keyed by the step's class; its files are the themes of `steps/`."""
 
-from pyruntime.look.why import devices, identity, limits, namespaces, program, record, rootfs, stdio
+from pyruntime.look.why import devices, identity, limits, lsm, namespaces, program, record, rootfs, stdio
 from pyruntime.look.why.entry import Why
 
 TABLE: "dict[str, Why]" = {
@@ -9,6 +9,7 @@ TABLE: "dict[str, Why]" = {
     **rootfs.TABLE,
     **devices.TABLE,
     **limits.TABLE,
+    **lsm.TABLE,
     **identity.TABLE,
     **stdio.TABLE,
     **program.TABLE,

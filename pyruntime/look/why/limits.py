@@ -67,10 +67,21 @@ TABLE = {
         "taskset -pc PID",
         "2 sched_setaffinity",
     ),
+    "SetMemoryPolicy": Why(
+        "On a machine of several NUMA nodes memory is nearer to some processors than to others. The policy says from "
+        "which nodes pages are taken when they are first touched; children inherit it, and it survives execve.",
+        "set_mempolicy",
+        (
+            ("EINVAL", "no such node here or in the cpuset, or the kernel is older than the mode"),
+            ("EPERM", "a filter of an outer container hides the call"),
+        ),
+        "head -n 1 /proc/PID/numa_maps",
+        "2 set_mempolicy, 5 proc_pid_numa_maps",
+    ),
     "SetSysctls": Why(
         "Kernel settings that belong to a namespace: net.* to the network's, kernel.shm* and fs.mqueue.* to IPC's. "
         "Others are the whole host's and were refused when the config was read.",
-        "openat, write below the private procfs's sys/",
+        "openat2(RESOLVE_NO_XDEV), write and read below the private procfs's sys/",
         (
             ("ENOENT", "this kernel has no such setting in the namespace"),
             ("EINVAL", "the kernel doesn't take the value"),

@@ -131,6 +131,20 @@ TABLE = {
         "nsenter -t PID -n ip link",
         "7 network_namespaces, 7 netdevice",
     ),
+    "MoveNetDevices": Why(
+        "A network device is in one network namespace at a time. The kernel takes it down when it moves and forgets "
+        "its addresses; those meant to last are written down first and given back, and the device is brought up. What "
+        "is virtual ends with the namespace, what is hardware goes back to the first one.",
+        "setns, socket(AF_NETLINK), RTM_GETLINK, RTM_GETADDR, RTM_SETLINK(IFLA_NET_NS_FD), RTM_NEWADDR",
+        (
+            ("ENODEV", "there is no such device any more"),
+            ("EEXIST", "the container's namespace has a device of that name"),
+            ("EINVAL", "devices of this kind belong to their namespace and can't be moved"),
+        ),
+        "nsenter -t PID -n ip addr",
+        "7 rtnetlink, 7 network_namespaces, 8 ip-link",
+        ("Clone",),
+    ),
     "SetHostname": Why(
         "The host name is one of two strings a uts namespace holds. Without that namespace this would rename the host, "
         "which is why the config is refused then.",

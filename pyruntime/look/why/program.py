@@ -16,6 +16,15 @@ TABLE = {
         "strace -f -e execve pyruntime create …",
         "2 execve",
     ),
+    "CheckExecutable": Why(
+        "Whoever may look at our process from inside the container can follow /proc/PID/exe to the host's Python, keep "
+        "it open and write to it once we are gone. So at the very start of the command another file was put there: a "
+        "read-only mount of it that is attached nowhere, or a sealed copy. This reads the result back.",
+        "fstatfs, fcntl(F_GET_SEALS), readlink",
+        (("not protected", "neither could be had: an old kernel, or an outer filter; nothing was made yet"),),
+        "stat -f -c %T /proc/PID/exe; readlink /proc/PID/exe",
+        "2 prctl, 2 memfd_create",
+    ),
     "FindProgram": Why(
         "Looked up as the user and inside the root, while `create` can still say what is wrong. Found missing only by "
         "`start`, nobody would be listening any more.",
@@ -27,6 +36,38 @@ TABLE = {
         "ls -l ROOTFS/bin",
         "2 execve, 2 access",
         ("BuildEnvironment", "SetUser"),
+    ),
+    "EncodeArguments": Why(
+        "Between a filter of system calls and execve nothing may be asked of the kernel, not even for memory: so all "
+        "that execve reads is put in place before.",
+        "close",
+        (("none", "this only prepares"),),
+        "tr '\\0' ' ' < /proc/PID/cmdline",
+        "2 execve",
+        ("BuildEnvironment", "FindProgram"),
+    ),
+    "LoadSeccomp": Why(
+        "From here on the kernel asks a small program about every system call: allow, refuse with an errno, kill, log, "
+        "or ask another process. With no_new_privs it is loaded last, so it need not allow what we do; without, "
+        "loading takes CAP_SYS_ADMIN and must come before that is given up.",
+        "seccomp(SECCOMP_SET_MODE_FILTER)",
+        (
+            ("EACCES", "neither no_new_privs nor CAP_SYS_ADMIN"),
+            ("EINVAL", "a flag this kernel doesn't have"),
+            ("SIGSYS", "a later call of ours is not allowed by a filter that had to be loaded early"),
+        ),
+        "grep Seccomp /proc/PID/status",
+        "2 seccomp",
+        ("SetUser",),
+    ),
+    "SendListener": Why(
+        "Calls with SCMP_ACT_NOTIFY wait until another process has decided. It gets the filter's listener, and the "
+        "state of the container, over the socket the configuration names.",
+        "pidfd_open, pidfd_getfd, sendmsg",
+        (("EPIPE", "who listened has closed the socket"),),
+        "ls -l /proc/PID/fd of the listening process: anon_inode:seccomp notify",
+        "2 seccomp_unotify, 2 pidfd_getfd",
+        ("LoadSeccomp",),
     ),
     "PassDescriptors": Why(
         "A forgotten descriptor of a host directory is a way out of any container. Everything above stderr is "

@@ -3,6 +3,27 @@
 from pyruntime.look.why.entry import Why
 
 TABLE = {
+    "MakeResctrlGroup": Why(
+        "A processor with Intel RDT (or its like) shares out cache and memory bandwidth by groups, which are folders "
+        "of resctrl. One without a name of its own is named after the container and removed with it.",
+        "mkdir, write to schemata, read of info/last_cmd_status",
+        (
+            ("ENOSPC", "the processor has no class of service left, or no monitoring group"),
+            ("EINVAL", "the shares are not what this processor takes; the kernel's own words stand behind it"),
+            ("ENOENT", "closID names no group, and no schema says what to make"),
+        ),
+        "cat /sys/fs/resctrl/NAME/schemata",
+        "5 proc_cpuinfo",
+        ("Reserve",),
+    ),
+    "EnterResctrlGroup": Why(
+        "A process is in one group, and what it forks later is in the same. It is put there as soon as it exists.",
+        "write to tasks",
+        (("ESRCH", "the process has ended"), ("ENOENT", "the group was removed meanwhile")),
+        "grep -l PID /sys/fs/resctrl/*/tasks",
+        "5 proc",
+        ("Clone",),
+    ),
     "Reserve": Why(
         "Making a directory either succeeds or finds that it exists: so of two commands with one id exactly one wins. "
         "What is about to be made is written down before it is made; a command killed half-way then leaves a note by "

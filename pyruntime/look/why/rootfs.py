@@ -18,6 +18,31 @@ TABLE = {
         "ls -l /proc/PID/fd, while init is being set up",
         "5 proc, 2 fsopen",
     ),
+    "UseMountCall": Why(
+        "The usual calls make a mount apart and attach it once it is complete. Old kernels lack them, and filters of "
+        "outer containers refuse them. mount(2) can do most of it: each mount is made on a hidden tmpfs that only "
+        "this mount namespace has, gets its flags, which are read back, and is moved to its place.",
+        "mount(MS_BIND, MS_REMOUNT, MS_MOVE), fstatvfs",
+        (
+            ("EINVAL", "/proc is no procfs, and descriptors are named by it"),
+            ("EACCES", "in a user namespace init opens bind sources itself, and may not reach one"),
+        ),
+        "strace -f -e trace=mount pyruntime run ID",
+        "2 mount, 3 fstatvfs",
+    ),
+    "MapMounts": Why(
+        "Files keep the owners they have on the disk, and a user namespace shifts every id: a volume would belong to "
+        "nobody. An id-mapped mount shifts them back, for this one view of the files and without a chown. The map is "
+        "that of a user namespace, of the container's own or of one made for nothing else.",
+        "clone3(CLONE_NEWUSER), mount_setattr(MOUNT_ATTR_IDMAP)",
+        (
+            ("EINVAL", "the file system does not support it"),
+            ("EPERM", "the mount is id-mapped already, or root is only root of a user namespace"),
+        ),
+        "ls -ln in the container and at the source; idmapped among the options in /proc/PID/mountinfo",
+        "2 mount_setattr, 7 user_namespaces",
+        ("PrepareMount",),
+    ),
     "SetRootPropagation": Why(
         "A mount namespace starts as a copy of the host's, and on most hosts mounts made in one copy travel to the "
         "other. This cuts the way out, before the first mount: otherwise every mount of the container would show "

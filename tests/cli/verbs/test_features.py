@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from pyruntime.cli.verbs.features import document
+from pyruntime.config.linux import MemoryPolicy
+from pyruntime.config.seccomp import Seccomp
 from pyruntime.config.spec import Config
-from pyruntime.config.unsupported import refuse_unsupported
+from pyruntime.config.validate import validate
 from pyruntime.engine import engines
-from pyruntime.errors import Unsupported
+from pyruntime.kernel.mempolicy import FLAGS, MODES
+from pyruntime.kernel.seccomp import FLAGS as KERNEL_FLAGS
 from tests.cli.verbs.box import Box
 
 FOLDER = Path(os.environ.get("PYRUNTIME_SPEC_SCHEMA") or "/nonexistent")
@@ -37,29 +40,43 @@ def test_the_specification_agrees() -> None:
     Draft4Validator(schema, registry=registry).validate(document())
 
 
-ASKED = {
-    "seccomp": {
-        "seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["x"], "action": "SCMP_ACT_LOG"}]}
-    },
-    "intelRdt": {"intelRdt": {"closID": "x"}},
+def test_filters_of_system_calls() -> None:
+    found = document()["linux"]["seccomp"]
+    assert found["enabled"] is True
+    assert {"SCMP_ACT_NOTIFY", "SCMP_ACT_ERRNO"} <= set(found["actions"])
+    assert {"SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_AARCH64"} <= set(found["archs"])
+    for action in found["actions"]:
+        Seccomp.read({"defaultAction": action}, "")
+    for flag in found["supportedFlags"]:
+        assert flag in KERNEL_FLAGS
+
+
+TAKEN = {
+    "intelRdt": {"intelRdt": {"closID": "x", "schemata": ["L3:0=f"], "enableMonitoring": True}},
     "netDevices": {"netDevices": {"eth0": {"name": "eth1"}}},
     "selinux": {"mountLabel": "x"},
 }
 
 
-@pytest.mark.parametrize("name", ASKED)
-def test_what_is_off_is_refused_in_a_configuration(name: str) -> None:
-    assert document()["linux"][name] == {"enabled": False}
-    base = {"ociVersion": "1.3.0", "root": {"path": "rootfs"}}
-    with pytest.raises(Unsupported):
-        refuse_unsupported(Config.read({**base, "linux": ASKED[name]}, ""))
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_is_on_is_taken_in_a_configuration(name: str) -> None:
+    assert document()["linux"][name]["enabled"] is True
+    validate(Config.read({"ociVersion": "1.3.0", "root": {"path": "rootfs"}, "linux": TAKEN[name]}, ""))
+
+
+@pytest.mark.parametrize("flag", ["", *document()["linux"]["memoryPolicy"]["flags"]])
+@pytest.mark.parametrize("mode", document()["linux"]["memoryPolicy"]["modes"])
+def test_every_memory_policy_that_is_told_is_taken(mode: str, flag: str) -> None:
+    policy = MemoryPolicy.read({"mode": mode, "flags": [flag] if flag else []}, "linux.memoryPolicy")
+    assert policy.mode in MODES
+    assert set(policy.flags) <= set(FLAGS)
 
 
 def test_engines_look_for_these() -> None:
     found = document()
     assert "rro" in found["mountOptions"]
-    assert "idmap" not in found["mountOptions"]
-    assert found["linux"]["mountExtensions"] == {"idmap": {"enabled": False}}
+    assert {"idmap", "ridmap"} <= set(found["mountOptions"])
+    assert found["linux"]["mountExtensions"] == {"idmap": {"enabled": True}}
     assert found["linux"]["cgroup"]["v2"] is True
     assert found["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "false"
 

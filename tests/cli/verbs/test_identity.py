@@ -10,16 +10,16 @@ from tests.cli.verbs.box import Box, alive
 
 VERBS = {
     **{verb: [] for verb in ("create", "run", "start", "state", "kill", "delete", "ps", "pause", "resume", "events")},
-    **{"update": ["--pids-limit", "-1"], "checkpoint": [], "restore": []},
+    **{"update": ["--pids-limit", "-1"], "checkpoint": [], "restore": [], "exec": []},
 }
-BAD = ["", ".", "..", "../x", "a/b", "a b", "a\n", "x" * 2000]
+BAD = ["", ".", "..", "../x", "a/b", "a b", "a\n", "x" * 2000, "\udcff", "ä", "a\x01", "%2e%2e", "a;b"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_checks_the_id(box: Box, verb: str) -> None:
     for name in BAD:
-        done = box(verb, *VERBS[verb], name)
-        assert done.returncode == 1
+        done = box(verb, *VERBS[verb], name, *(["true"] if verb == "exec" else []))
+        assert done.returncode == (255 if verb == "exec" else 1)
         assert "container id cannot be empty" in done.stderr or "invalid container ID format" in done.stderr
     assert not box.root.exists()
 

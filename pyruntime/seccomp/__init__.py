@@ -1,0 +1,1 @@
+"""`linux.seccomp` as a program of classic BPF; docs/design/seccomp.md."""

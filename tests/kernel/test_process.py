@@ -1,0 +1,40 @@
+"""Forking by clone3: only a process of one thread may."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FORK = """
+import os, sys, threading
+sys.path.insert(0, {root!r})
+from pyruntime.kernel.process import clone3
+done = threading.Event()
+if {threads}:
+    threading.Thread(target=done.wait).start()
+try:
+    pid = clone3(0)
+except SystemError as error:
+    print(error)
+else:
+    if pid == 0:
+        os._exit(len(os.listdir("/proc/self/task")))
+    print("status", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+done.set()
+"""
+
+
+def forked(threads: bool) -> str:
+    script = FORK.format(root=str(ROOT), threads=threads)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_a_process_with_threads_does_not_fork_a_container() -> None:
+    """fork(2) copies the locks that other threads hold."""
+    assert forked(threads=True) == "a process with threads must not fork a container\n"
+
+
+def test_a_process_without_threads_does() -> None:
+    assert forked(threads=False) == "status 1\n"

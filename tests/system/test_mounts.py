@@ -1,0 +1,345 @@
+"""Every kind of mount as the payload sees it in its mountinfo, by the new mount API and by mount(2) alike."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system import leaks
+from tests.system.harness import Bundle, Runtime, mount, new_id
+from tests.system.refusing import WAYS, wrapped
+
+# word -> the per-mount option in mountinfo (proc_pid_mountinfo(5)) and whether it has to be there
+FLAGS = {
+    "ro": ("ro", True), "rw": ("ro", False), "nosuid": ("nosuid", True), "suid": ("nosuid", False),
+    "nodev": ("nodev", True), "dev": ("nodev", False), "noexec": ("noexec", True), "exec": ("noexec", False),
+    "noatime": ("noatime", True), "atime": ("noatime", False), "relatime": ("relatime", True),
+    "norelatime": ("noatime", False), "strictatime": ("relatime", False), "nodiratime": ("nodiratime", True),
+    "diratime": ("nodiratime", False), "nosymfollow": ("nosymfollow", True), "symfollow": ("nosymfollow", False),
+}  # fmt: skip
+EVERY = ["ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "nosymfollow"]
+MOUNTINFO = "cat /proc/self/mountinfo"
+
+
+@pytest.fixture(params=[way for way in WAYS if way != "no openat2"])
+def way(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def rt(way: str, launcher: Path, tmp_path: Path) -> "Iterator[Runtime]":
+    """pyruntime of this tree, under each of the filters."""
+    runtime = Runtime(wrapped(way, launcher, tmp_path), tmp_path / "rt")
+    yield runtime
+    left = runtime.containers()
+    for name in left:
+        runtime("delete", "--force", name)
+    assert not left, f"state entries are left behind: {left}"
+
+
+def new_api(way: str) -> bool:
+    return way == "all calls"
+
+
+class Mounted:
+    """One line of mountinfo."""
+
+    def __init__(self, line: str) -> None:
+        own, _, rest = line.partition(" - ")
+        fields = own.split(" ")
+        self.root, self.point, self.options, self.tags = fields[3], fields[4], fields[5].split(","), fields[6:]
+        self.fstype, self.source, superblock = rest.split(" ")
+        self.superblock = superblock.split(",")
+
+
+def table(text: str) -> "dict[str, Mounted]":
+    """Mount point -> the topmost mount there."""
+    return {line.point: line for line in map(Mounted, text.splitlines())}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "file").write_text("content\n")
+    return folder
+
+
+def run(rt: Runtime, bundle: Bundle) -> "dict[str, Mounted]":
+    """The mounts that a shell in the bundle sees."""
+    bundle.sh(MOUNTINFO)
+    result = rt.run(bundle)
+    assert result.rc == 0, result
+    return table(result.out)
+
+
+def check(found: Mounted, word: str) -> None:
+    option, there = FLAGS[word]
+    assert (option in found.options) == there, (word, found.options)
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_every_flag(way: str, rt: Runtime, bundle: Bundle, source: Path, user: bool) -> None:
+    """One mount for each word, of a bind and of a new tmpfs.
+
+    How access times are kept is locked for a user namespace, when init opens the source itself (mount_namespaces(7)).
+    """
+    locked = {word for word in FLAGS if word.endswith("time")} if user and not new_api(way) else set()
+    for word in FLAGS:
+        if word not in locked:
+            bundle.config["mounts"].append(mount(f"/bind/{word}", "bind", ["rbind", word], str(source)))
+        bundle.config["mounts"].append(mount(f"/tmpfs/{word}", "tmpfs", [word, "size=64k"]))
+    if user:
+        bundle.user_namespace()
+    found = run(rt, bundle)
+    for word in FLAGS:
+        if word not in locked:
+            check(found[f"/bind/{word}"], word)
+        check(found[f"/tmpfs/{word}"], word)
+
+
+def test_all_flags_together(rt: Runtime, bundle: Bundle, source: Path) -> None:
+    bundle.config["mounts"].append(mount("/bind", "bind", ["bind", *EVERY], str(source)))
+    bundle.config["mounts"].append(mount("/tmpfs", "tmpfs", EVERY))
+    bundle.config["mounts"].append(mount("/file", "bind", ["bind", *EVERY], str(source / "file")))
+    found = run(rt, bundle)
+    for point in ("/bind", "/tmpfs", "/file"):
+        assert set(EVERY) <= set(found[point].options), point
+    assert found["/file"].root.endswith("/file")
+
+
+def test_a_read_only_bind_can_not_be_written(rt: Runtime, bundle: Bundle, source: Path) -> None:
+    bundle.config["mounts"].append(mount("/bind", "bind", ["rbind", "ro"], str(source)))
+    bundle.config["mounts"].append(mount("/open", "bind", ["rbind"], str(source)))
+    bundle.sh("echo x > /bind/file || echo refused; echo new > /open/file; cat /bind/file")
+    result = rt.run(bundle)
+    assert result.out == "refused\nnew\n", result
+
+
+@pytest.mark.parametrize("kind", ["private", "slave", "shared", "unbindable"])
+@pytest.mark.parametrize("recursive", [False, True])
+def test_propagation(rt: Runtime, bundle: Bundle, source: Path, kind: str, recursive: bool) -> None:
+    (source / "below").mkdir()
+    harness_mount = mount("/bind", "bind", ["rbind", "r" * recursive + kind], str(source))
+    bundle.config["mounts"] += [harness_mount, mount("/bind/below", "tmpfs")]
+    found = run(rt, bundle)["/bind"]
+    tags = {tag.partition(":")[0] for tag in found.tags}
+    wanted = {"private": set(), "slave": {"master"}, "shared": {"shared"}, "unbindable": {"unbindable"}}[kind]
+    assert wanted <= tags
+    assert tags - wanted <= ({"master"} if kind == "shared" else set())
+
+
+@pytest.fixture
+def submount(source: Path) -> "Iterator[Path]":
+    """A tmpfs below the source, on the host's side."""
+    (source / "sub").mkdir()
+    (source / "sub" / "hidden").write_text("")
+    libc = harness_libc()
+    assert libc.mount(b"none", str(source / "sub").encode(), b"tmpfs", 0, b"size=64k") == 0
+    (source / "sub" / "inner").write_text("")
+    yield source
+    assert libc.umount2(str(source / "sub").encode(), 2) == 0
+
+
+def harness_libc() -> "object":
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)
+
+
+@pytest.mark.parametrize(("word", "seen"), [("bind", "hidden"), ("rbind", "inner")])
+def test_what_is_mounted_below(rt: Runtime, bundle: Bundle, submount: Path, word: str, seen: str) -> None:
+    bundle.config["mounts"].append(mount("/mnt", "bind", [word, "ro"], str(submount)))
+    bundle.sh("ls /mnt/sub; echo x > /mnt/sub/new && echo written")
+    result = rt.run(bundle)
+    assert result.out.split()[0] == seen, result
+    assert ("written" in result.out) == (word == "rbind")  # `ro` is of the one mount
+
+
+@pytest.mark.parametrize("word", ["rro", "rnosuid", "rnodev", "rnoexec", "rnoatime", "rnosymfollow"])
+def test_recursive_flags(way: str, rt: Runtime, bundle: Bundle, submount: Path, word: str) -> None:
+    """All mounts below have the flag, or there is no container: never the top one alone."""
+    bundle.config["mounts"].append(mount("/mnt", "bind", ["rbind", word], str(submount)))
+    bundle.sh(MOUNTINFO)
+    result = rt.run(bundle)
+    if new_api(way):
+        found = table(result.out)
+        assert all(word[1:] in found[point].options for point in ("/mnt", "/mnt/sub"))
+    else:
+        assert (result.rc, result.out) == (1, "")
+        assert "mounts[7].options: recursive attributes such as rro need Linux 5.12" in result.err
+        assert result.err.count("\n") == 1
+
+
+def test_a_recursive_flag_taken_back(way: str, rt: Runtime, bundle: Bundle, submount: Path) -> None:
+    if not new_api(way):
+        pytest.skip("needs mount_setattr")
+    words = ["rbind", "rro", "rnosuid", "rnoatime", "rrw", "rstrictatime"]
+    bundle.config["mounts"].append(mount("/mnt", "bind", words, str(submount)))
+    found = run(rt, bundle)
+    for point in ("/mnt", "/mnt/sub"):
+        assert {"rw", "nosuid"} <= set(found[point].options)
+        assert not {"noatime", "relatime"} & set(found[point].options)
+
+
+@pytest.fixture
+def restricted(source: Path) -> "Iterator[Path]":
+    """A tmpfs with restrictive flags on the host's side, whose copies in a user namespace keep them locked."""
+    libc = harness_libc()
+    place = source / "restricted"
+    place.mkdir()
+    assert libc.mount(b"none", str(place).encode(), b"tmpfs", 0x2 | 0x4 | 0x8, b"size=64k") == 0
+    assert libc.mount(None, str(place).encode(), None, 0x1 | 0x2 | 0x4 | 0x8 | 0x20 | 0x1000, None) == 0
+    yield place
+    assert libc.umount2(str(place).encode(), 2) == 0
+
+
+@pytest.mark.parametrize("asked", [["nosuid"], ["ro"], ["noexec", "relatime"], []])
+def test_locked_flags_are_kept(rt: Runtime, bundle: Bundle, restricted: Path, asked: "list[str]") -> None:
+    bundle.config["mounts"].append(mount("/mnt", "bind", ["bind", *asked], str(restricted)))
+    bundle.user_namespace()
+    found = run(rt, bundle)["/mnt"]
+    assert {"ro", "nosuid", "nodev", "noexec"} <= set(found.options)
+
+
+@pytest.mark.parametrize("word", ["rw", "suid", "dev", "exec"])
+def test_locked_flags_can_not_be_cleared(rt: Runtime, bundle: Bundle, restricted: Path, word: str) -> None:
+    """By the host's side they can: it is root over the source's mount. In the user namespace that is refused."""
+    bundle.config["mounts"].append(mount("/mnt", "bind", ["bind", word], str(restricted)))
+    bundle.user_namespace()
+    bundle.sh(MOUNTINFO)
+    result = rt.run(bundle)
+    option, _ = FLAGS[word]
+    if result.rc == 0:
+        assert option not in table(result.out)["/mnt"].options
+    else:
+        assert "cannot clear locked flags" in result.err
+
+
+def test_filesystems(rt: Runtime, bundle: Bundle) -> None:
+    bundle.linux["namespaces"].append({"type": "cgroup"})
+    found = run(rt, bundle)
+    kinds = {"/proc": "proc", "/dev": "tmpfs", "/dev/pts": "devpts", "/dev/mqueue": "mqueue", "/sys": "sysfs"}
+    assert {point: found[point].fstype for point in kinds} == kinds
+    assert found["/sys/fs/cgroup"].fstype == "cgroup2"
+    assert found["/sys/fs/cgroup"].root == "/"
+    assert {"ro", "nosuid", "noexec", "nodev"} <= set(found["/sys/fs/cgroup"].options)
+    assert {"ro", "nosuid", "noexec", "nodev"} <= set(found["/sys"].options)
+    assert "size=65536k" in found["/dev"].superblock
+    assert "mode=755" in found["/dev"].superblock
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_masks(rt: Runtime, bundle: Bundle, user: bool) -> None:
+    if user:
+        bundle.user_namespace()
+    found = run(rt, bundle)
+    for path in bundle.linux["readonlyPaths"]:
+        if Path(path).exists():
+            assert "ro" in found[path].options, path
+    for path in bundle.linux["maskedPaths"]:
+        if Path(path).is_dir():
+            assert (found[path].fstype, "ro" in found[path].options) == ("tmpfs", True), path
+        elif Path(path).exists():
+            assert (found[path].root, "ro" in found[path].options) == ("/null", True), path
+
+
+def test_read_only_paths_with_mounts_below(way: str, rt: Runtime, bundle: Bundle) -> None:
+    """What is mounted below a read-only path is read-only too, or there is no container."""
+    bundle.config["mounts"] += [mount("/tree", "tmpfs"), mount("/tree/below", "tmpfs")]
+    bundle.linux["readonlyPaths"] = ["/tree"]
+    bundle.sh(f"touch /tree/below/x /tree/x; {MOUNTINFO}")
+    result = rt.run(bundle)
+    if new_api(way):
+        found = table(result.out)
+        assert all("ro" in found[point].options for point in ("/tree", "/tree/below"))
+    else:
+        assert (result.rc, result.out) == (1, "")
+        assert "ReadonlyPaths" in result.err
+
+
+@pytest.mark.parametrize("flags", [[], ["--no-pivot"]])
+@pytest.mark.parametrize("user", [False, True])
+def test_nothing_but_what_was_asked_for(rt: Runtime, bundle: Bundle, flags: "list[str]", user: bool) -> None:
+    """No mount of ours stays in sight, and the root is read-only."""
+    bundle.config["root"]["readonly"] = True
+    if user:
+        bundle.user_namespace()
+    bundle.sh(f"{MOUNTINFO}; touch /x || echo refused; ls -a /")
+    result = rt.run(bundle, *flags)
+    assert "refused" in result.out, result
+    lines = [Mounted(line) for line in result.out.splitlines() if " - " in line]
+    points = [line.point for line in lines]
+    wanted = {"/", *(entry["destination"] for entry in bundle.config["mounts"])}
+    covered = {*bundle.linux["maskedPaths"], *bundle.linux["readonlyPaths"]}
+    nodes = {f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty")} if user else set()
+    assert set(points) - wanted - covered - nodes == set()
+    assert len(points) == len(set(points))
+    assert "ro" in table("\n".join(line for line in result.out.splitlines() if " - " in line))["/"].options
+    assert ".pyruntime" not in result.out
+    assert not [name for name in os.listdir(bundle.rootfs) if name.startswith(".pyruntime")]
+
+
+def test_copy_up(rt: Runtime, bundle: Bundle) -> None:
+    bundle.config["mounts"].append(mount("/etc", "tmpfs", ["tmpcopyup", "noexec"]))
+    bundle.sh("cat /etc/group; echo new > /etc/group; stat -c %a /etc")
+    before = (bundle.rootfs / "etc/group").read_text()
+    result = rt.run(bundle)
+    assert result.out.startswith(before), result
+    assert (bundle.rootfs / "etc/group").read_text() == before
+
+
+def test_console(rt: Runtime, bundle: Bundle) -> None:
+    """The pty is bound on /dev/console once the root has changed, when /proc is the container's."""
+    bundle.process["terminal"] = True
+    bundle.process["args"] = ["sh", "-c", "stat -c %t /dev/console; grep -c /dev/console /proc/self/mountinfo"]
+    bundle.write()
+    master, slave = os.openpty()
+    process, _ = rt.popen(
+        "run", "--bundle", bundle.path, new_id(), stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    )
+    assert process.wait(20) == 0
+    os.close(slave)
+    assert os.read(master, 4096).split() == [b"88", b"1"]
+    os.close(master)
+
+
+def test_errors_say_what_is_wrong(rt: Runtime, bundle: Bundle, source: Path) -> None:
+    cases = [
+        (mount("/mnt", "bind", ["bind"], "/no/where"), "mounts[7].source /no/where: no such file or directory"),
+        (mount("/etc/passwd", "bind", ["bind"], str(source)), "/etc/passwd: not a directory"),
+        (mount("/etc", "bind", ["bind"], str(source / "file")), "source is a file, destination /etc is a folder"),
+        (mount("/mnt", "nosuchfs"), "nosuchfs"),
+        (mount("/mnt", "tmpfs", ["nosuchoption=1"]), "invalid argument"),
+    ]
+    for entry, text in cases:
+        bundle.config["mounts"][7:] = [entry]
+        result = rt.run(bundle)
+        assert (result.rc, result.err.count("\n")) == (1, 1), result
+        assert text in result.err
+
+
+def test_explain_tells_the_way(way: str, rt: Runtime, bundle: Bundle) -> None:
+    bundle.write()
+    result = rt("explain", bundle.path)
+    assert ("mount by mount(2)" in result.out) == (not new_api(way)), result
+
+
+def test_a_source_that_only_the_host_reaches(way: str, rt: Runtime, bundle: Bundle, source: Path) -> None:
+    """mount(2) binds nothing of another mount namespace: then the container's root has to reach it, or gets told."""
+    source.chmod(0o700)
+    (source / "data").mkdir()
+    bundle.config["mounts"].append(mount("/mnt", "bind", ["rbind"], str(source / "data")))
+    bundle.user_namespace()
+    result = rt.run(bundle)
+    assert result.rc == (0 if new_api(way) else 1)
+    if not new_api(way):
+        assert f"mounts[7].source {source}/data: permission denied" in result.err
+
+
+def test_no_mount_is_left_on_the_host(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    before = leaks.mounts()
+    for _ in range(5):
+        assert rt.run(make("true")).rc == 0
+    assert leaks.mounts() == before
