@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 uint32 = st.integers(0, 2**32 - 1)
+ids = st.integers(0, 2**32 - 2)
 uint64 = st.integers(0, 2**64 - 1)
 int64 = st.integers(-(2**63), 2**63 - 1)
 scalars = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
@@ -32,8 +33,8 @@ def some(**fields: "st.SearchStrategy[object]") -> "st.SearchStrategy[dict[str, 
 mappings = st.fixed_dictionaries({"containerID": uint32, "hostID": uint32, "size": uint32})
 
 users = st.fixed_dictionaries(
-    {"uid": uint32, "gid": uint32},
-    optional={"umask": st.integers(0, 0o777), "additionalGids": st.lists(uint32, max_size=3)},
+    {"uid": ids, "gid": ids},
+    optional={"umask": st.integers(0, 0o777), "additionalGids": st.lists(ids, max_size=3)},
 )
 
 capabilities = some(

@@ -68,6 +68,7 @@ def integer(low: int, high: int) -> "Check[int]":
 uint8 = integer(0, 2**8 - 1)
 uint16 = integer(0, 2**16 - 1)
 uint32 = integer(0, 2**32 - 1)
+identifier = integer(0, 2**32 - 2)  # the last one means "leave it" to setresuid(2) and chown(2)
 uint64 = integer(0, 2**64 - 1)
 int32 = integer(-(2**31), 2**31 - 1)
 int64 = integer(-(2**63), 2**63 - 1)

@@ -1,6 +1,6 @@
 """`linux`: what only Linux has (config-linux.md)."""
 
-from pyruntime.config.checks import absolute, boolean, int64, one_of, string, uint32, wrong
+from pyruntime.config.checks import absolute, boolean, identifier, int64, one_of, string, uint32, wrong
 from pyruntime.config.mounts import IDMapping
 from pyruntime.config.record import Record, many, maybe, need, otherwise, table
 from pyruntime.config.resources import Resources
@@ -42,8 +42,8 @@ class Device(Record):
     major: "int | None" = maybe(int64)
     minor: "int | None" = maybe(int64)
     fileMode: "int | None" = maybe(uint32)
-    uid: "int | None" = maybe(uint32)
-    gid: "int | None" = maybe(uint32)
+    uid: "int | None" = maybe(identifier)
+    gid: "int | None" = maybe(identifier)
 
 
 class NetDevice(Record):

@@ -1,6 +1,6 @@
 """`process`: whom the container runs, as whom, with which rights and limits (config.md, "Process")."""
 
-from pyruntime.config.checks import boolean, int32, integer, made_of, nonempty, one_of, string, uint32, uint64
+from pyruntime.config.checks import boolean, identifier, int32, integer, made_of, nonempty, one_of, string, uint64
 from pyruntime.config.record import Record, many, maybe, need, otherwise
 from pyruntime.errors import ConfigError, one_line
 
@@ -26,10 +26,10 @@ def _rlimit(value: object, path: str) -> str:
 class User(Record):
     """Ids as they are inside the user namespace; `umask` of init is 0022 when absent."""
 
-    uid: int = need(uint32)
-    gid: int = need(uint32)
+    uid: int = need(identifier)
+    gid: int = need(identifier)
     umask: "int | None" = maybe(integer(0, 0o777))
-    additionalGids: "list[int]" = many(uint32)
+    additionalGids: "list[int]" = many(identifier)
 
 
 class Capabilities(Record):

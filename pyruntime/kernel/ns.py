@@ -45,11 +45,11 @@ def open_namespace(path: str, kind: str) -> int:
         found = fcntl.ioctl(fd, _NS_GET_NSTYPE)
     except OSError:
         os.close(fd)
-        raise ValueError("is not a namespace") from None
+        raise ValueError("is no namespace") from None
     if found != FLAGS[kind]:
         os.close(fd)
         names = [name for name, flag in FLAGS.items() if flag == found]
-        raise ValueError(f"is a {names[0] if names else 'different'} namespace, not a {kind} one")
+        raise ValueError(f"is a {names[0] if names else 'different'} namespace")
     return fd
 
 

@@ -4,7 +4,7 @@ import _signal
 import gc
 import posix as os
 
-from pyruntime.errors import Error, explain_oserror
+from pyruntime.errors import Error, explain_oserror, reason
 from pyruntime.kernel import keys, net, ns, process, sched
 from pyruntime.kernel.imports import lock_imports
 from pyruntime.kernel.procfs import write
@@ -36,8 +36,12 @@ class OpenNamespace(Step):
     def run(self, walker: "Walker") -> None:
         try:
             walker.fds[f"ns:{self.kind}"] = ns.open_namespace(self.path, self.kind)
-        except ValueError as error:
-            raise Error(f"{self.because}.path {self.path}: {error}") from None
+        except (ValueError, OSError) as error:
+            found = reason(error) if isinstance(error, OSError) else str(error)
+            raise Error(
+                f"{self.because}.path {self.path}: {found}; "
+                f"expected a {self.kind} namespace, such as /proc/PID/ns/{ns.FILES[self.kind]}"
+            ) from None
         ours = os.stat(f"/proc/self/ns/{ns.FILES[self.kind]}")
         if self.changed and os.fstat(walker.fds[f"ns:{self.kind}"]).st_ino == ours.st_ino:
             raise Error(

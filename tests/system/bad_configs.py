@@ -57,7 +57,7 @@ CONFIGS: "list[tuple[str, object, str]]" = [
     ("process.env", ["NOVALUE"], "process.env[0]: expected NAME=VALUE"),
     ("process.env", ["=x"], "process.env[0]: expected NAME=VALUE"),
     ("process.env", {"A": "b"}, "process.env: expected a list"),
-    ("process.user.uid", "root", 'process.user.uid: expected an integer from 0 to 4294967295, got "root"'),
+    ("process.user.uid", "root", 'process.user.uid: expected an integer from 0 to 4294967294, got "root"'),
     ("process.user.uid", -1, "process.user.uid: expected an integer"),
     ("process.user.uid", 2**32, "process.user.uid: expected an integer"),
     ("process.user.gid", 1.5, "process.user.gid: expected an integer"),

@@ -12,7 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 BUSYBOX = Path("/bin/busybox")
-PREFIX = f"systest{os.getpid()}"
+PREFIX = f"systest{os.urandom(4).hex()}"  # not a pid: keyrings are the host's, in whatever pid namespace we run
 APPLETS = [
     "awk", "cat", "chmod", "cut", "dd", "df", "echo", "env", "expr", "false", "find", "getopt", "grep", "head",
     "hostname", "id", "ifconfig", "ionice", "kill", "ln", "ls", "mkdir", "mkfifo", "mknod", "mount", "od", "printf",
