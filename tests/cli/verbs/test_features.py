@@ -61,7 +61,9 @@ TAKEN = {
 @pytest.mark.parametrize("name", TAKEN)
 def test_what_is_on_is_taken_in_a_configuration(name: str) -> None:
     assert document()["linux"][name]["enabled"] is True
-    validate(Config.read({"ociVersion": "1.3.0", "root": {"path": "rootfs"}, "linux": TAKEN[name]}, ""))
+    linux = {"namespaces": [{"type": kind} for kind in ("mount", "network")], **TAKEN[name]}
+    process = {"cwd": "/", "args": ["true"]}
+    validate(Config.read({"ociVersion": "1.3.0", "root": {"path": "rootfs"}, "process": process, "linux": linux}, ""))
 
 
 @pytest.mark.parametrize("flag", ["", *document()["linux"]["memoryPolicy"]["flags"]])

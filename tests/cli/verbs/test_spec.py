@@ -51,7 +51,6 @@ def test_against_the_runc_of_the_host(options: "list[str]", tmp_path: Path) -> N
 def test_what_is_written_is_valid_and_supported(rootless: bool) -> None:
     config = read_config(json.dumps(document(rootless)).encode())
     validate(config)
-    validate(config)
     assert config.process is not None
     assert config.process.noNewPrivileges
 
