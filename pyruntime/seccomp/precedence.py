@@ -22,16 +22,21 @@ def ordered(name: str, rules: "list[Rule]", wide: bool) -> "list[Rule]":
 
     Raises ConfigError where a rule makes an earlier one with another action pointless.
     """
-    _no_contradiction(name, rules)
-    return _sorted([(_nodes(rule[0], wide), rule) for rule in rules])
+    return _sorted([(_nodes(rule[0], wide), rule) for rule in _telling(name, rules)])
 
 
-def _no_contradiction(name: str, rules: "list[Rule]") -> None:
-    for place, (tests, value, index) in enumerate(rules):
-        for others, other, earlier in rules[:place]:
+def _telling(name: str, rules: "list[Rule]") -> "list[Rule]":
+    """The rules without those that have all the tests of an earlier one, which is always asked before them."""
+    kept: "list[Rule]" = []
+    for tests, value, index in rules:
+        if any(set(others) < set(tests) for others, _, _ in kept):
+            continue
+        for others, other, earlier in kept:
             if value != other and others[: len(tests)] == tests:
                 problem = f'"{name}" is decided differently by syscalls[{earlier}], whose conditions this one covers'
                 raise ConfigError(f"linux.seccomp.syscalls[{index}]", f"{problem}; keep one of them")
+        kept.append((tests, value, index))
+    return kept
 
 
 def _nodes(tests: "tuple[Test, ...]", wide: bool) -> "list[Node]":

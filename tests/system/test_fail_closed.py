@@ -84,7 +84,8 @@ for f in /proc/$$/fd/*; do readlink $f; done; ionice; env; pwd; readlink /proc/s
 grep -o '_ses[^ ]*' /proc/keys
 cat /sys/fs/cgroup/cgroup.max.descendants; mkdir /sys/fs/cgroup/new
 stat -c '%A %u %g %t %T %n' /dev/* /dev/pts/*
-rm -f /tmp/disk; mknod /tmp/disk b 8 0; cat /tmp/disk; cat /proc/timer_list | head -c 1; echo 1 > /proc/sys/kernel/ostype
+rm -f /tmp/disk; mknod /tmp/disk b 8 0; cat /tmp/disk; cat /proc/timer_list | head -c 1
+echo 1 > /proc/sys/kernel/ostype
 touch /made /mnt/made /var/made /proc/self/made; mount -t tmpfs x /tmp; ls -d /proc/1/cwd/
 echo DONE"""
 
