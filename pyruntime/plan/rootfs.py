@@ -126,7 +126,8 @@ def _mount(config: Config, request: Request, facts: Facts, cgroup: str, index: i
     if mount.type == "cgroup":
         return _cgroup(config, facts, cgroup, because, destination, options, words)
     label = config.linux.mountLabel
-    if mount.type == "sysfs" and (facts.in_user_namespace or _has(config, "user")):
+    # Who has a network namespace of its own may mount sysfs, but in a container whose /sys is partly covered.
+    if mount.type == "sysfs" and (facts.in_user_namespace or (_has(config, "user") and not _new(config, "network"))):
         return _filesystem(because, mount, options, destination, words, label, mounts.MountSysfs)
     return _filesystem(because, mount, options, destination, words, label)
 

@@ -106,7 +106,6 @@ CONFIGS: "list[tuple[str, object, str]]" = [
     ("mounts.+", mount("/etc/passwd", "tmpfs"), "mounts[7]"),
     ("mounts.+", mount("/etc/passwd/below", "tmpfs"), "mounts[7]"),
     ("mounts.+", mount("/etc/passwd", "proc"), "must be mounted on ordinary directory"),
-    ("mounts.+", {**mount("/mnt", "bind", ["bind"], "/etc"), "uidMappings": IDS, "gidMappings": IDS}, "not supported"),
     ("linux", [], "linux: expected an object"),
     ("linux.namespaces.+", {"type": "pid"}, '"pid" stands twice'),
     ("linux.namespaces.+", {"type": "colour"}, "linux.namespaces[5].type: expected one of"),
