@@ -30,29 +30,57 @@ numbers = st.one_of(
     st.sampled_from([0, 1, 2, 5, 7, 16, 38, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 1 << 32, (1 << 32) + 5, (1 << 64) - 1]),
     st.integers(0, (1 << 64) - 1),
 )
-conditions = st.fixed_dictionaries(
-    {
-        "index": st.sampled_from([0, 0, 0, 1, 1, 2, 5]),
-        "op": st.sampled_from([f"SCMP_CMP_{word}" for word in ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ")]),
-        "value": numbers,
-    },
-    optional={"valueTwo": numbers},
-)
+
+
+def conditions(*operators: str) -> "st.SearchStrategy[dict[str, Any]]":
+    """A condition."""
+    return st.fixed_dictionaries(
+        {
+            "index": st.sampled_from([0, 0, 0, 1, 1, 2, 5]),
+            "op": st.sampled_from([f"SCMP_CMP_{word}" for word in operators]),
+            "value": numbers,
+        },
+        optional={"valueTwo": numbers},
+    )
+
+
+any_condition = conditions("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ")
+small = st.one_of(st.sampled_from([0, 1, 2, 5, 7, 16]), st.integers(0, 40))
 
 
 @st.composite
 def profiles(draw: "Any", machine: str, of_one_action: bool) -> "dict[str, Any]":
     """A profile for a machine; beside the default, one action or whatever comes."""
-    default = draw(actions)
-    found: "dict[str, Any]" = {"defaultAction": default["action"]}
-    if "errnoRet" in default:
-        found["defaultErrnoRet"] = default["errnoRet"]
-    listed = st.lists(st.sampled_from(FOREIGN[machine]), max_size=4, unique=True)
-    found["architectures"] = [f"SCMP_ARCH_{short}" for short in draw(listed)]
     only = draw(actions)
     calls = []
     for _ in range(draw(st.integers(0, 7))):
         chosen = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True))
-        args = draw(st.lists(conditions, max_size=3))
+        args = draw(st.lists(any_condition, max_size=3))
         calls.append({"names": chosen, "args": args} | (only if of_one_action else draw(actions)))
-    return found | {"syscalls": calls}
+    return draw(frames(machine)) | {"syscalls": calls}
+
+
+@st.composite
+def frames(draw: "Any", machine: str) -> "dict[str, Any]":
+    """All of a profile but its calls."""
+    default = draw(actions)
+    listed = draw(st.lists(st.sampled_from(FOREIGN[machine]), max_size=4, unique=True))
+    found = {"defaultAction": default["action"], "architectures": [f"SCMP_ARCH_{short}" for short in listed]}
+    return found | ({"defaultErrnoRet": default["errnoRet"]} if "errnoRet" in default else {})
+
+
+@st.composite
+def overlapping(draw: "Any", machine: str) -> "dict[str, Any]":
+    """Rules of one call with different actions, each about one range or value of one argument, so that many overlap.
+
+    libseccomp's order of such rules is ours, but for values that differ in their upper halves, and for NE.
+    """
+    operators = ("LT", "LE", "EQ", "GE", "GT")
+    one = st.builds(
+        lambda index, op, value: [{"index": index, "op": f"SCMP_CMP_{op}", "value": value}],
+        st.sampled_from([0, 0, 1, 4]),
+        st.sampled_from(operators),
+        small,
+    )
+    calls = [{"names": ["openat"], "args": draw(one)} | draw(actions) for _ in range(draw(st.integers(2, 7)))]
+    return draw(frames(machine)) | {"syscalls": calls}

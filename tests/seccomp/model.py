@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 from tests.seccomp import newer
+from tests.seccomp.compare import Disagreement
 from tests.seccomp.libseccomp import Reference, value
 from tests.seccomp.profiles import Profile, shorts
 
@@ -27,10 +28,6 @@ IPC |= {21: "shmat", 22: "shmdt", 23: "shmget", 24: "shmctl"}
 CARRIED = {name: ("socketcall", number) for number, name in enumerate(SOCKETCALL, 1)}
 CARRIED |= {name: ("ipc", number) for number, name in IPC.items()}
 CARRIERS = ("X86", "PPC64LE", "S390", "S390X")
-
-
-class Disagreement(Exception):
-    """Rules with different actions hold for one call."""
 
 
 class Model:

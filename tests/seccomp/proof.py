@@ -16,10 +16,10 @@ from pyruntime.errors import Error
 from pyruntime.seccomp.architectures import CARRIED
 from pyruntime.seccomp.compile import compile_profile
 from tests.seccomp import newer
-from tests.seccomp.compare import Tally, ask, calls, compare
+from tests.seccomp.compare import Disagreement, Tally, ask, calls, compare
 from tests.seccomp.emulator import RET, Program, data, steps
 from tests.seccomp.libseccomp import TOKENS, Reference, Refused, value
-from tests.seccomp.model import Disagreement, Model
+from tests.seccomp.model import Model
 from tests.seccomp.profiles import Profile, names, shorts, without
 
 EVERY = {*range(600), *(0x40000000 + number for number in range(600)), *range(0xF0000, 0xF0010)}
@@ -69,7 +69,13 @@ def against_libseccomp(profile: Profile, machine: str, every: bool = True) -> "t
     above = newer.highest(common, machine, reference)
     borders = set(above.values()) | (EVERY if every else set())
     mine = Program(ours(common, machine), big)
-    return compare(mine, theirs, tokens(common, machine), newer.rule(above), borders), left_out
+    referee = stated(common, machine, reference)
+    return compare(mine, theirs, tokens(common, machine), newer.rule(above), borders, referee), left_out
+
+
+def stated(profile: Profile, machine: str, reference: Reference) -> Model:
+    """The plain statement of a profile."""
+    return Model(profile, machine, {short: table(short) for short in shorts(profile, machine)}, reference)
 
 
 def against_model(profile: Profile, machine: str, every: bool = True) -> Tally:
@@ -77,7 +83,7 @@ def against_model(profile: Profile, machine: str, every: bool = True) -> Tally:
     reference = Reference(machine)
     common = without(profile, disputed(profile, machine, reference))
     mine = Program(ours(common, machine), machine == "s390x")
-    model = Model(common, machine, {short: table(short) for short in shorts(common, machine)}, reference)
+    model = stated(common, machine, reference)
     tally = Tally()
     tally.profiles = 1
     for token, nr in product(tokens(common, machine), steps(mine.numbers() | (EVERY if every else set()))):
@@ -128,11 +134,13 @@ class Runc:
 
 def against_runc(profile: Profile, machine: str, runc: Runc, every: bool = True) -> "tuple[Tally, set[str]]":
     """As against libseccomp, with runc's own ENOSYS stub in its program. For x86_64."""
-    left_out = disputed(profile, machine, Reference(machine))
+    reference = Reference(machine)
+    left_out = disputed(profile, machine, reference)
     common = without(profile, left_out)
     theirs = Program(runc.program(common))
     mine = Program(ours(common, machine))
-    return compare(mine, theirs, tokens(common, machine), lambda nr, token: None, EVERY if every else set()), left_out
+    referee, borders = stated(common, machine, reference), EVERY if every else set()
+    return compare(mine, theirs, tokens(common, machine), lambda nr, token: None, borders, referee), left_out
 
 
 def outcome(make: Any, *arguments: Any) -> "bytes | str":
