@@ -110,7 +110,7 @@ CASES = [
     Case("a sysctl of the host", lambda bundle: bundle.linux.update(sysctl={"kernel.panic": "1"})),
     Case("an unknown rlimit", lambda bundle: bundle.process.update(
         rlimits=[{"type": "RLIMIT_X", "hard": 1, "soft": 1}])),
-    Case("a seccomp profile", lambda bundle: bundle.linux.update(seccomp={"defaultAction": "SCMP_ACT_ERRNO"})),
+    Case("a seccomp action nobody has", lambda bundle: bundle.linux.update(seccomp={"defaultAction": "SCMP_ACT_X"})),
     Case("a hostname without uts", lambda bundle: bundle.namespaces("pid", "mount")),
     Case("a mount on the root", lambda bundle: bundle.config["mounts"].append(mount("/", "tmpfs"))),
     Case("a mount below proc", lambda bundle: bundle.config["mounts"].append(mount("/proc/x", "tmpfs"))),
