@@ -369,6 +369,21 @@ _VERBS = (
         most=2,
     ),
     Verb(
+        "check",
+        "[BUNDLE]",
+        "find mistakes in a bundle's configuration",
+        "Tells every error, and what is allowed and hardly meant: misspelt keys and names, settings without effect. "
+        "Runs nothing and needs no root. The exit status is 1 if there is an error or a warning.",
+        "check /srv/box",
+        (
+            _BUNDLE,
+            Option("config", "f", STRING, "FILE", "check FILE alone: no bundle is looked for around it"),
+            Option("json", "", BOOL, "", "print JSON"),
+        ),
+        group=LOOK,
+        least=0,
+    ),
+    Verb(
         "help",
         "[COMMAND]",
         "show help, for all or for one command",
