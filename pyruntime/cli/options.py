@@ -384,6 +384,23 @@ _VERBS = (
         least=0,
     ),
     Verb(
+        "inspect",
+        "[ID]",
+        "show what a container is confined by",
+        "Namespaces, users, limits against use, capabilities, system call filter, mounts, as the kernel has them now. "
+        "Nothing is entered, traced or changed.",
+        "inspect --against host box1",
+        (
+            Option("pid", "p", INT, "PID", "show this process, and which container it is in"),
+            Option("against", "", STRING, "ID", "compare with another container, or with the word host"),
+            Option("watch", "w", BOOL, "", "show it again and again, until the process is gone"),
+            Option("interval", "", DURATION, "TIME", "time between two looks of --watch", "1s"),
+            Option("json", "", BOOL, "", "print JSON"),
+        ),
+        group=LOOK,
+        least=0,
+    ),
+    Verb(
         "help",
         "[COMMAND]",
         "show help, for all or for one command",
