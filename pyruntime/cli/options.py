@@ -394,7 +394,7 @@ _VERBS = (
             Option("pid", "p", INT, "PID", "show this process, and which container it is in"),
             Option("against", "", STRING, "ID", "compare with another container, or with the word host"),
             Option("watch", "w", BOOL, "", "show it again and again, until the process is gone"),
-            Option("interval", "", DURATION, "TIME", "time between two looks of --watch", "1s"),
+            Option("interval", "", DURATION, "TIME", "time between two looks when watching", "1s"),
             Option("json", "", BOOL, "", "print JSON"),
         ),
         group=LOOK,
