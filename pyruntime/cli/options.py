@@ -401,6 +401,22 @@ _VERBS = (
         least=0,
     ),
     Verb(
+        "doctor",
+        "",
+        "tell what this host lacks, and what to do about it",
+        "Every line was looked up, none is guessed. The exit status is 0 when every need is met, 1 when one is not, "
+        "2 when one could not be looked at.",
+        "doctor --for rootless",
+        (
+            Option("for", "", STRING, "NAME", "docker, containerd, podman, crio, k8s, rootless or wasm"),
+            Option("bundle", "b", STRING, "DIR", "look at the file system of this folder too"),
+            Option("json", "", BOOL, "", "print JSON"),
+        ),
+        group=LOOK,
+        least=0,
+        most=0,
+    ),
+    Verb(
         "help",
         "[COMMAND]",
         "show help, for all or for one command",

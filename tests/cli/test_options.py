@@ -39,7 +39,20 @@ def test_a_verb_has_every_flag_that_callers_pass(name: str) -> None:
 
 def test_every_verb_is_there() -> None:
     lifecycle = {"create", "start", "run", "state", "kill", "delete", "exec", "pause", "resume", "update"}
-    more = {"list", "ps", "events", "spec", "features", "checkpoint", "restore", "explain", "check", "inspect", "help"}
+    more = {
+        "list",
+        "ps",
+        "events",
+        "spec",
+        "features",
+        "checkpoint",
+        "restore",
+        "explain",
+        "check",
+        "inspect",
+        "doctor",
+        "help",
+    }
     assert set(VERBS) == lifecycle | more
 
 
