@@ -105,7 +105,7 @@ def busy(bundle: Bundle) -> Bundle:
     bundle.process["capabilities"] = {kind: names for kind in sets}
     bundle.process["user"] = {"uid": 1000, "gid": 1000, "additionalGids": [7], "umask": 0o027}
     bundle.process["oomScoreAdj"] = 300
-    bundle.process["scheduler"] = {"policy": "SCHED_BATCH", "nice": 5}
+    bundle.process["scheduler"] = {"policy": "SCHED_BATCH", "nice": 19}
     bundle.process["ioPriority"] = {"class": "IOPRIO_CLASS_IDLE", "priority": 0}
     bundle.process["cwd"] = "/mnt"
     bundle.linux["sysctl"] = {"kernel.msgmax": "4096", "net.ipv4.ip_default_ttl": "33"}
