@@ -70,6 +70,7 @@ RELEVANT = (
     "openat", "setsid", "memfd_create", "execve", "rt_sigaction", "mknodat", "sched_setaffinity", "personality",
 )  # fmt: skip
 
+CALLERS_GROUPS = (4711, 4712)  # which must not be the program's
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 PROBE = """exec 2>&1; echo RAN
 grep -E '^(Uid|Gid|Groups|Cap|NoNew|Seccomp|Sig(Ign|Blk|Cgt)|Umask|NSpid)' /proc/self/status
@@ -143,7 +144,6 @@ def mapped(bundle: Bundle) -> Bundle:
     busy(bundle).user_namespace()
     bundle.linux["namespaces"].append({"type": "cgroup"})
     bundle.process["user"]["additionalGids"] = []
-    del bundle.process["oomScoreAdj"]
     return bundle
 
 
@@ -209,7 +209,8 @@ class Campaign:
         environment = {"PATH": os.environ["PATH"], "BEGIN": begin, "RELEASE": release}
         words = [*INJECTOR, str(self.report), fail, "--", *self.command()]
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
-            injector = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment)
+            options = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err, "env": environment}
+            injector = subprocess.Popen(words, extra_groups=CALLERS_GROUPS, **options)  # type: ignore[call-overload]
             try:
                 status = self.start(injector) if release else injector.wait(SECONDS)
             except subprocess.TimeoutExpired:
@@ -275,6 +276,7 @@ class Campaign:
         status, undisturbed = self.once()
         assert status == 0, self.err.read_text()
         assert undisturbed.endswith("DONE\n"), undisturbed
+        assert not any(str(group) in undisturbed for group in CALLERS_GROUPS), undisturbed
         for fail, about in self.chosen():
             status, printed = self.once(fail)
             self.judge(fail, about, status, printed, undisturbed)
