@@ -43,6 +43,7 @@ def join(
         *seccomp.sockets(profile),
         *_initial_affinity(process),
         *stdio.make(request),
+        *([] if process.terminal else stdio.guard(request, facts, user)),
         CheckExecutable("rule: no container may change the Python that runs us"),
         *_procfs(process),
         *_enter(container, kinds, facts, process, request, sub_cgroup is not None),

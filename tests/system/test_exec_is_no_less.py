@@ -106,6 +106,16 @@ def test_groups_of_the_caller_stay_outside(rt: Runtime, make: Make, groupless: i
         assert found.stdout.split() == ["Groups:"], found.stderr
 
 
+def test_the_host_s_null_where_the_container_has_none(rt: Runtime, make: Make) -> None:
+    """Who calls for a process without input has /dev/null on stdin; root inside could close it to all of the host."""
+    with started(rt, make()) as name:
+        assert rt("exec", name, "rm", "/dev/null").rc == 0
+        script = "test -w /proc/self/fd/0 && echo x >&0 && head -c 1 && chmod 666 /proc/self/fd/0"  # as it is anyway
+        result = rt("exec", name, "sh", "-c", script)
+        assert (result.rc, result.out) == (1, ""), result
+        assert "Read-only file system" in result.err
+
+
 def test_capabilities_under_a_filter_that_feigns_success(rt: Runtime, make: Make) -> None:
     """Without no_new_privs the filter comes first: what it answers in the kernel's place is no confirmation."""
     bundle = make("grep", "Cap", "/proc/self/status")
