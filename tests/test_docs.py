@@ -266,4 +266,4 @@ def test_the_state_file_has_the_keys_that_are_listed(launcher: Path, place: Path
     assert {quoted(cells[0])[0] for cells in rows(common)} == set(state)
     listed = {key for cells in rows(ours) for key in quoted(cells[0])}
     assert set(state["pyruntime"]) <= listed
-    assert listed - set(state["pyruntime"]) <= {"resources"}
+    assert listed - set(state["pyruntime"]) <= {"resources", "seccomp", "personality", "memoryPolicy", "resctrl"}

@@ -9,12 +9,11 @@ from pyruntime.steps.base import Step
 from pyruntime.steps.stdio import OwnStdio
 
 
-def settings(process: Process, facts: Facts, path: str, user_namespace: bool, by_host: bool) -> "list[Step]":
+def settings(process: Process, facts: Facts, path: str, by_host: bool) -> "list[Step]":
     """Scheduling, limits and the like, while init still has every right; `by_host` the one that is a file in /proc."""
     found: "list[Step]" = []
     if process.oomScoreAdj is not None and not facts.euid:
-        lenient = facts.rootless or user_namespace
-        found.append(limits.SetOomScore(f"{path}.oomScoreAdj", process.oomScoreAdj, lenient, by_host=by_host))
+        found.append(limits.SetOomScore(f"{path}.oomScoreAdj", process.oomScoreAdj, facts.rootless, by_host=by_host))
     if process.scheduler is not None:
         found.append(limits.SetScheduler(f"{path}.scheduler", process.scheduler))
     if process.ioPriority is not None:
@@ -38,6 +37,13 @@ def early(process: Process, facts: Facts, path: str) -> "list[Step]":
     if process.oomScoreAdj is None or not facts.euid:
         return []
     return [limits.SetOomScore(f"{path}.oomScoreAdj", process.oomScoreAdj, True, by_host=False, early=True)]
+
+
+def leave_groups(joined: "list[str]", facts: Facts) -> "list[Step]":
+    """Ahead of a user namespace of another's making. An unprivileged command's groups are its user's, and stay."""
+    if "user" not in joined or facts.euid:
+        return []
+    return [steps.LeaveGroups("rule: groups of the caller stay outside", facts.in_user_namespace)]
 
 
 def become(

@@ -18,10 +18,19 @@ _CONTAINER = "the container's namespaces"
 
 
 def join(
-    container: Container, process: Process, request: Request, facts: Facts, sub_cgroup: "str | None"
+    container: Container,
+    process: Process,
+    request: Request,
+    facts: Facts,
+    sub_cgroup: "str | None",
+    apart: "list[str]",
 ) -> "list[Step]":
-    """From a command to a process inside; `sub_cgroup` is what --cgroup says, None without it."""
-    kinds = sorted(container.own.get("namespaces", []), key=_ORDER.index)
+    """From a command to a process inside; `sub_cgroup` is what --cgroup says, None without it.
+
+    `apart`: the namespaces that init and the command do not share. Those that config.json has no word of are those of
+    who created the container. The mount namespace is then left to chroot.
+    """
+    kinds = sorted({*container.own.get("namespaces", []), *apart} - _left(container), key=_ORDER.index)
     user = "user" in kinds
     denied = bool(container.own.get("groupsDenied", user))
     profile = seccomp.Profile.from_json(container.own["seccomp"]) if "seccomp" in container.own else None
@@ -34,6 +43,7 @@ def join(
         *seccomp.sockets(profile),
         *_initial_affinity(process),
         *stdio.make(request),
+        *([] if process.terminal else stdio.guard(request, facts, user)),
         CheckExecutable("rule: no container may change the Python that runs us"),
         *_procfs(process),
         *_enter(container, kinds, facts, process, request, sub_cgroup is not None),
@@ -41,7 +51,8 @@ def join(
         *_keyring(container, user, process),
         _root(container, kinds),
         *stdio.pidfd(request, "setns"),
-        *identity.settings(process, facts, "process", user, by_host=True),  # /proc is the container's by now
+        *identity.settings(process, facts, "process", by_host=True),  # /proc is the container's by now
+        *_personality(container),
         *_memory_policy(container),
         *stdio.attach(process, request, on_dev=False),
         *identity.labels(process, facts, at_once=False),
@@ -56,6 +67,10 @@ def join(
         program.Execve("process.args", process.args),
         program.AwaitExec("rule: `exec` reports a program that can't be executed"),
     ]
+
+
+def _left(container: Container) -> "set[str]":
+    return {"mount"}.difference(container.own.get("namespaces", []))
 
 
 def state_of(container: Container) -> "dict[str, object]":
@@ -87,6 +102,7 @@ def _enter(
         ),
         *stdio.leave(request),
         *identity.early(process, facts, "process"),
+        *identity.leave_groups(kinds, facts),
         *joins,
     ]
     if staged:
@@ -133,6 +149,11 @@ def _resctrl(container: Container) -> "list[Step]":
     from pyruntime.plan import resctrl
 
     return resctrl.join(container)
+
+
+def _personality(container: Container) -> "list[Step]":
+    domain = container.own.get("personality")
+    return [limits.SetPersonality("linux.personality", domain)] if domain else []
 
 
 def _memory_policy(container: Container) -> "list[Step]":

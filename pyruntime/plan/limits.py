@@ -3,6 +3,7 @@
 from pyruntime.cgroup import devices as rules
 from pyruntime.cgroup.values import Write, writes
 from pyruntime.config.spec import Config
+from pyruntime.errors import ConfigError
 from pyruntime.host.facts import Facts
 from pyruntime.steps import record as steps
 from pyruntime.steps.base import Step
@@ -20,6 +21,12 @@ def make(config: Config, facts: Facts, path: str) -> "list[Step]":
         steps.MakeCgroup(because, tree.mount, path, list(facts.controllers), needed, lenient, facts.rootless),
         *_devices(config, facts),
     ]
+
+
+def refuse(config: Config, facts: Facts) -> None:
+    """Raise ConfigError for the first limit there is: nothing here could hold it."""
+    for write in _limits(config, facts):
+        raise ConfigError(write.because, "there is no cgroup v2 tree here to hold it; mount one, or remove the limit")
 
 
 def _limits(config: Config, facts: Facts) -> "list[Write]":

@@ -130,6 +130,7 @@ def _by_stage(config: Config, request: Request, facts: Facts, in_cgroup: bool, h
         *stdio.leave(request),
         *_oom_score(config, facts),
     ]
+    found += identity.leave_groups([kind for kind, _, _ in _joined(config)], facts)
     found += [steps.Join(why, kind, path) for kind, path, why in _joined(config)]
     if "time" in new_types(config):
         found.append(steps.Unshare(_because(config, "time"), ["time"]))

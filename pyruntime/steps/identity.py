@@ -78,6 +78,25 @@ class BuildEnvironment(Step):
         return b"/"
 
 
+class LeaveGroups(Step):
+    """Lay the caller's supplementary groups down: a user namespace may forbid that, and they are rights outside."""
+
+    def __init__(self, because: str, lenient: bool) -> None:
+        """`lenient`: the user namespace around us may forbid it already."""
+        super().__init__(because)
+        self.lenient = lenient
+
+    def describe(self) -> str:
+        return "no supplementary groups" + (" (if the user namespace around us lets us)" if self.lenient else "")
+
+    def run(self, walker: "Walker") -> None:
+        try:
+            os.setgroups([])
+        except PermissionError as error:
+            if not self.lenient:
+                raise Error(f"{self.because}: cannot leave the caller's groups: {explain_oserror(error)}") from None
+
+
 class DropBounding(Step):
     """Drop from the bounding set what the config does not name: no execve can bring it back."""
 

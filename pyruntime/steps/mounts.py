@@ -188,9 +188,12 @@ class MountFilesystem(MountStep):
     def run(self, walker: "Walker") -> None:
         options = self._options(walker.fds["root"])
         target = self._target(walker.fds["root"])
-        mount_fd = mounts.new_filesystem(self.fstype, self.source, options, self.attributes.set)
+        mount_fd = self._new(options)
         self._attach(mount_fd, target)
         os.close(mount_fd)
+
+    def _new(self, options: "list[tuple[str, str | None]]") -> int:
+        return mounts.new_filesystem(self.fstype, self.source, options, self.attributes.set)
 
     def _target(self, root: int) -> int:
         if self.fstype in ("proc", "sysfs"):
@@ -237,20 +240,16 @@ class MountSysfs(MountFilesystem):
     def describe(self) -> str:
         return super().describe() + "; if refused, bind /sys read-only"
 
-    def run(self, walker: "Walker") -> None:
+    def _new(self, options: "list[tuple[str, str | None]]") -> int:
         try:
-            super().run(walker)
+            return super()._new(options)
         except OSError as error:
             if error.errno != _EPERM:
                 raise
-            self._copy(self._target(walker.fds["root"]))
-
-    def _copy(self, target: int) -> None:
-        """Read-only with all below it, the cgroup tree above all: the caller may own parts of that."""
+        # Read-only with all below it, the cgroup tree above all: the caller may own parts of that.
         tree = mounts.open_tree("/sys", recursive=True)
         mounts.set_attributes(tree, self.attributes.set | mounts.RDONLY, recursive=True)
-        self._attach(tree, target)
-        os.close(tree)
+        return tree
 
 
 class CopyUp(MountFilesystem):

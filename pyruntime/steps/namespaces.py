@@ -88,7 +88,7 @@ class Clone(Step):
         if self.hide:  # before the child exists: in a joined pid namespace it could be traced from its first moment
             process.set_dumpable(False)
         home = None
-        if self.join_pid:
+        if self.join_pid and "ns:pid" in walker.fds:  # else OpenTarget has found that it is ours
             home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
             ns.setns(walker.fds["ns:pid"], "pid")
         pid = self._clone(walker.fds.get("cgroup") if self.in_cgroup else None)
@@ -137,7 +137,7 @@ class Join(Step):
 
     def run(self, walker: "Walker") -> None:
         fd = walker.fds.get(f"ns:{self.kind}")
-        if fd is None:  # JoinTarget found that we are in this namespace already
+        if fd is None:  # OpenTarget found that we are in this namespace already
             return
         if self.kind == "user":  # its root may trace who is in it, from the first moment
             process.set_dumpable(False)

@@ -141,11 +141,10 @@ class Walker:
 
     def _fail(self, error: BaseException, done: "list[Step]") -> None:
         if self.lane == INIT:
-            if self.channel is not None and not isinstance(error, PeerGone):
-                self.channel.fail(self.index, _detail(error, self.steps[self.index]))
-            elif not isinstance(error, PeerGone):
-                _say(_plain(error, self.steps[self.index]))
-            os._exit(1)
+            try:
+                self._tell(error)
+            finally:  # whatever else goes wrong: what lies above us on the stack is the command's, and runs there
+                os._exit(1)
         if isinstance(error, PeerGone):
             error = self._why_gone(error)
         self._undo(done)
@@ -155,6 +154,15 @@ class Walker:
             code = error.code if isinstance(error, Error) else None
             raise StepError(self._named(_detail(error, self.steps[self.index]), self.index), code) from None
         raise error
+
+    def _tell(self, error: BaseException) -> None:
+        """The init lane's last word: to the command, or once that has gone to whoever reads stderr."""
+        if isinstance(error, PeerGone):
+            return
+        if self.channel is not None:
+            self.channel.fail(self.index, _detail(error, self.steps[self.index]))
+        else:
+            _say(_plain(error, self.steps[self.index]))
 
     def _undo(self, done: "list[Step]") -> None:
         """Take steps back, the last one first; no signal breaks it off any more."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from pyruntime.cgroup.tree import Tree
 from pyruntime.errors import ConfigError
 from pyruntime.steps import devices, record
 from pyruntime.steps.base import HOST, INIT
@@ -54,6 +55,17 @@ def test_going_without_a_cgroup_is_for_the_rootless_that_asked_for_nothing(
     rootless: bool, linux: "dict[str, Any]", lenient: bool
 ) -> None:
     assert the(plan(document(linux=linux), facts(rootless=rootless)), record.MakeCgroup).lenient is lenient
+
+
+@pytest.mark.parametrize(
+    ("resources", "path"),
+    [({"memory": {"limit": 1 << 20}}, "memory.limit"), ({"unified": {"cgroup.max.depth": "1"}}, "unified")],
+)
+def test_without_a_tree_there_are_no_limits_to_start_under(resources: "dict[str, Any]", path: str) -> None:
+    bare = facts(rootless=True, cgroup_tree=Tree("none"), controllers=())
+    with pytest.raises(ConfigError, match=f"linux.resources.{path}"):
+        plan(document(linux={"resources": resources}), bare)
+    assert "MakeCgroup" not in names(plan(document(), bare))
 
 
 def test_a_writable_cgroup_mount_gives_the_cgroup_to_the_users_host_id() -> None:

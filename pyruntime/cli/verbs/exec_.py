@@ -10,6 +10,7 @@ from pyruntime.config.validate import validate_process
 from pyruntime.errors import ConfigError, Error, StateError, UsageError
 from pyruntime.host.descriptors import listen_fds
 from pyruntime.host.facts import Facts
+from pyruntime.kernel import ns
 from pyruntime.pathtext import absolute
 from pyruntime.plan import identity
 from pyruntime.plan.join import join
@@ -39,7 +40,7 @@ def run(context: Context) -> int:
         request.window = window()
     for text in identity.warnings(process):
         context.log.warning(text)
-    steps = join(container, process, request, _facts(process), _sub_cgroup(context))
+    steps = join(container, process, request, _facts(process), _sub_cgroup(context), ns.apart(container.pid))
     walker = Walker(steps, tracer(context, steps))
     interruptible(walker, request.foreground)
     walker.walk()
@@ -107,7 +108,7 @@ def from_file(path: str, container: Container) -> Process:
 
 def _settled(process: Process, container: Container) -> Process:
     first = Process.read(container.own["process"], "process")
-    for name in ("capabilities", "scheduler", "ioPriority", "execCPUAffinity"):
+    for name in ("capabilities", "scheduler", "ioPriority", "execCPUAffinity", "oomScoreAdj"):
         if not process.given(name) and first.given(name):
             process = process.replace(**{name: getattr(first, name)})
     for name in ("apparmorProfile", "selinuxLabel"):  # an empty one is none, and never less than the container has
