@@ -290,6 +290,39 @@ def test_copy_up(rt: Runtime, bundle: Bundle) -> None:
     assert (bundle.rootfs / "etc/group").read_text() == before
 
 
+def test_copy_up_keeps_file_capabilities(rt: Runtime, bundle: Bundle) -> None:
+    """Of a program that is not root's: a change of owner would take them away."""
+    program = bundle.rootfs / "etc/program"
+    program.touch()
+    os.chown(program, 5, 5)
+    capability = "0100000200040000000000000000000000000000"  # cap_net_bind_service=ep
+    os.setxattr(program, "security.capability", bytes.fromhex(capability))
+    bundle.config["mounts"].append(mount("/etc", "tmpfs", ["tmpcopyup"]))
+    bundle.python("import os; print(os.getxattr('/etc/program', 'security.capability').hex())")
+    assert rt.run(bundle).out == f"{capability}\n"
+
+
+@pytest.mark.parametrize("target", ["/run/resolve/stub", "../run/resolve/stub", "../../../run/resolve/stub"])
+def test_a_file_on_a_dangling_link(rt: Runtime, bundle: Bundle, source: Path, target: str) -> None:
+    """The link is followed in the container's root, and what is missing is made there."""
+    (bundle.rootfs / "etc/resolv.conf").symlink_to(target)
+    bundle.config["mounts"].append(mount("/etc/resolv.conf", "bind", ["bind", "ro"], str(source / "file")))
+    bundle.sh("cat /etc/resolv.conf; cat /run/resolve/stub")
+    result = rt.run(bundle)
+    assert result.out == "content\ncontent\n", result
+
+
+def test_more_options_than_fit(way: str, rt: Runtime, bundle: Bundle) -> None:
+    """mount(2) takes one page of them: what the kernel would cut off is refused, never left out."""
+    bundle.config["mounts"].append(mount("/mnt", "tmpfs", [*["size=1048576"] * 400, "mode=0711"]))
+    result = rt.run(bundle.sh("stat -c %a /mnt"))
+    if new_api(way):
+        assert result.out == "711\n", result
+    else:
+        assert (result.rc, result.out) == (1, "")
+        assert "more than 4095 bytes of options for mount(2)" in result.err
+
+
 def test_console(rt: Runtime, bundle: Bundle) -> None:
     """The pty is bound on /dev/console once the root has changed, when /proc is the container's."""
     bundle.process["terminal"] = True
