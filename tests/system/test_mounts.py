@@ -217,6 +217,37 @@ def test_locked_flags_can_not_be_cleared(rt: Runtime, bundle: Bundle, restricted
         assert "cannot clear locked flags" in result.err
 
 
+@pytest.mark.parametrize("user", [False, True])
+def test_remount(rt: Runtime, bundle: Bundle, source: Path, user: bool) -> None:
+    """Nothing new is mounted: what is there gets the flags that are named and keeps the others."""
+    bundle.config["mounts"] += [
+        mount("/mnt", "bind", ["bind", "nosuid", "noexec"], str(source)),
+        mount("/mnt", "none", ["remount", "ro", "nodev"]),
+        mount("/tmpfs", "tmpfs", ["noexec", "size=64k"]),
+        {"destination": "/tmpfs", "options": ["remount", "ro", "exec"]},
+        mount("/dev", "tmpfs", ["remount", "ro"]),
+    ]
+    if user:
+        bundle.user_namespace()
+    bundle.sh(MOUNTINFO)
+    result = rt.run(bundle)
+    assert result.rc == 0, result
+    points = [line.point for line in map(Mounted, result.out.splitlines())]
+    assert len(points) == len(set(points))
+    found = table(result.out)
+    assert {"ro", "nosuid", "nodev", "noexec"} <= set(found["/mnt"].options)
+    assert "ro" in found["/tmpfs"].options
+    assert "noexec" not in found["/tmpfs"].options
+    assert "ro" in found["/dev"].options
+
+
+def test_remount_of_nothing(rt: Runtime, bundle: Bundle) -> None:
+    bundle.config["mounts"].append(mount("/etc", "none", ["remount", "ro"]))
+    result = rt.run(bundle)
+    assert result.rc == 1
+    assert "mounts[7]: nothing is mounted at /etc; mount it, then remount" in result.err
+
+
 def test_filesystems(rt: Runtime, bundle: Bundle) -> None:
     bundle.linux["namespaces"].append({"type": "cgroup"})
     found = run(rt, bundle)
@@ -345,6 +376,8 @@ def test_errors_say_what_is_wrong(rt: Runtime, bundle: Bundle, source: Path) -> 
         (mount("/etc", "bind", ["bind"], str(source / "file")), "source is a file, destination /etc is a folder"),
         (mount("/mnt", "nosuchfs"), "nosuchfs"),
         (mount("/mnt", "tmpfs", ["nosuchoption=1"]), "invalid argument"),
+        (mount("/mnt", "tmpfs", ["remount", "size=1m"]), "changes the mount alone; remove it"),
+        (mount("/mnt", "cgroup", ["nosuchoption"]), "no such option of a cgroup mount"),
     ]
     for entry, text in cases:
         bundle.config["mounts"][7:] = [entry]
