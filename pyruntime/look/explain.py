@@ -18,7 +18,7 @@ from pyruntime.errors import Error, UsageError, explain_oserror
 from pyruntime.host import facts as host
 from pyruntime.kernel.paths import open_in_root
 from pyruntime.pathtext import absolute
-from pyruntime.plan import life
+from pyruntime.plan import life, limits
 from pyruntime.plan.request import Request
 from pyruntime.plan.rootfs import root_path
 from pyruntime.steps.base import Step
@@ -69,6 +69,7 @@ def explain(context: Context, bundle: str) -> Explained:
     warnings: "list[str]" = []
     facts = _facts(context, config, request, warnings)
     steps, more = create.plan(config, request, facts)
+    more += limits.unfiltered(config, facts, life.cgroup_path(config, request, facts))
     return Explained(
         request.bundle, request.container_id, steps, [*warnings, *more, *_without_effect(config), *_sources(steps)]
     )

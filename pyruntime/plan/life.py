@@ -25,7 +25,7 @@ def cgroup_path(config: Config, request: Request, facts: Facts) -> str:
     if not request.cgroups:
         return ""
     if not facts.cgroup_tree.mount:
-        limits.refuse(config, facts)
+        limits.refuse(config, "there is no cgroup v2 tree here to hold it; mount one, or remove the limit")
         return ""
     return container_path(config.linux.cgroupsPath, request.container_id, facts.own_cgroup)
 

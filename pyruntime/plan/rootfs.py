@@ -123,6 +123,8 @@ def _mount(config: Config, request: Request, facts: Facts, cgroup: str, index: i
     _check_proc(because, destination)
     if _is_bind(mount, options):
         return _bind(config, request, facts, index, mount, options, destination, words)
+    if options.remount:
+        return _remount(because, mount, options, destination, words)
     if mount.type == "cgroup":
         return _cgroup(config, facts, cgroup, because, destination, options, words)
     label = config.linux.mountLabel
@@ -130,6 +132,17 @@ def _mount(config: Config, request: Request, facts: Facts, cgroup: str, index: i
     if mount.type == "sysfs" and (facts.in_user_namespace or (_has(config, "user") and not _new(config, "network"))):
         return _filesystem(because, mount, options, destination, words, label, mounts.MountSysfs)
     return _filesystem(because, mount, options, destination, words, label)
+
+
+def _remount(because: str, mount: Mount, options: mountoptions.Options, destination: str, words: str) -> Step:
+    """The mount that is there gets other flags. Those of its filesystem may be the host's too, and stay."""
+    for name, _ in (*options.data, *options.superblock):
+        raise ConfigError(
+            f"{because}.options", f'"{name}" is the filesystem\'s, and "remount" changes the mount alone; remove it'
+        )
+    if options.attributes.set & m.RDONLY and _read_only_late(mount, destination):
+        options.attributes.set &= ~m.RDONLY
+    return mounts.Remount(because, destination, options.attributes, words)
 
 
 def _cgroup(
@@ -142,6 +155,9 @@ def _cgroup(
     words: str,
 ) -> Step:
     """The container's own cgroup as the top of what it sees, where it has a cgroup namespace."""
+    data = options.has_data()
+    if data is not None:
+        raise ConfigError(f"{because}.options", f'"{data}": no such option of a cgroup mount; remove it')
     tree = facts.cgroup_tree
     if not _has(config, "cgroup"):
         return mounts.MountCgroup(because, destination, options.attributes, words, tree.mount)
