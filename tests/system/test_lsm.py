@@ -122,6 +122,21 @@ def test_a_profile_is_in_force(rt: Runtime, bundle: Bundle, profile: str, privil
     assert not (bundle.rootfs / "tmp" / "x").exists()
 
 
+def test_a_profile_is_in_force_where_the_caller_has_no_securityfs(rt: Runtime, bundle: Bundle, profile: str) -> None:
+    """Podman takes it away for containers with a user namespace; nothing is said of AppArmor there, and it is on."""
+    bundle.sh(SHOW).process["apparmorProfile"] = profile
+    base = rt.command
+
+    def command(verb: str, *arguments: object) -> "list[str]":
+        hide = 'umount --recursive /sys/kernel/security && test ! -e /sys/kernel/security/apparmor && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", hide, "sh", *base(verb, *arguments)]
+
+    rt.command = command  # type: ignore[method-assign]
+    result = rt.run(bundle)
+    assert result.rc == 0, result
+    assert confined(result.out)
+
+
 def test_without_one_the_same_is_allowed(rt: Runtime, bundle: Bundle, profile: str) -> None:
     result = rt.run(bundle.sh(SHOW))
     assert not confined(result.out)
