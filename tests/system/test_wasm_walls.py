@@ -10,70 +10,78 @@ from tests.system import leaks
 from tests.system.harness import Bundle, Runtime, mount
 from tests.system.test_rootless import accounts, binary, user  # noqa: F401 - fixtures
 from tests.system.users import UID, User, own
-from tests.system.wasm import Alive, Wasm
-from tests.system.wat import CREATE, FBIG, INVAL, MFILE, NOENT, PERM, READ, ROFS, TRUNCATE, WRITE, Program, told
+from tests.system.wasm import Wasm
+from tests.system.wat import CREATE, READ, TRUNCATE, WRITE, Program, told
 
 # Files
 
 
 def changes(program: Program, folder: str) -> Program:
-    """Every way to change something in a folder that holds `file` and `empty/`."""
-    file, new = f"{folder}file", f"{folder}new"
-    program.say("write", program.open(0, file, rights=READ | WRITE))
-    program.say("truncate", program.open(1, file, TRUNCATE, READ | WRITE))
-    program.say("truncate for reading", program.open(1, file, TRUNCATE, READ))
-    program.say("create", program.open(2, new, CREATE, READ | WRITE))
-    program.say("create for reading", program.open(2, new, CREATE, READ))
-    program.say("mkdir", program.path("path_create_directory", new))
+    """Every way to change something in a folder that holds the files a to h and the folder `empty`."""
+    write, both = WRITE, READ | WRITE
+    program.say("write", program.open(0, f"{folder}a", rights=write))
+    program.say("truncate", program.open(1, f"{folder}b", TRUNCATE, both))
+    program.say("truncate for reading", program.open(2, f"{folder}c", TRUNCATE, READ))
+    program.say("create", program.open(3, f"{folder}new1", CREATE, both))
+    program.say("create for reading", program.open(4, f"{folder}new2", CREATE, READ))
+    program.say("mkdir", program.path("path_create_directory", f"{folder}new3"))
     program.say("rmdir", program.path("path_remove_directory", f"{folder}empty"))
-    program.say("unlink", program.path("path_unlink_file", file))
-    program.say("rename", program.rename(file, new))
-    program.say("link", program.link(file, new))
-    program.say("symlink", program.symlink("file", new))
-    program.say("utimes", program.times(file))
-    program.drop(program.open(3, file)).say("size", program.call("fd_filestat_set_size", program.slot(3), 0))
-    return program.say("utimes of the descriptor", program.call("fd_filestat_set_times", program.slot(3), 0, 0, 10))
+    program.say("unlink", program.path("path_unlink_file", f"{folder}d"))
+    program.say("rename", program.rename(f"{folder}e", f"{folder}new4"))
+    program.say("link", program.link(f"{folder}f", f"{folder}new5"))
+    program.say("symlink", program.symlink("a", f"{folder}new6"))
+    program.say("utimes", program.times(f"{folder}g"))
+    program.drop(program.open(5, f"{folder}h")).say("size", program.call("fd_filestat_set_size", program.slot(5), 0))
+    return program.say("utimes by descriptor", program.call("fd_filestat_set_times", program.slot(5), 0, 0, 10))
 
 
 def filled(folder: Path) -> Path:
     (folder / "empty").mkdir(parents=True, exist_ok=True)
-    (folder / "file").write_text("as it was")
+    for name in "abcdefgh":
+        (folder / name).write_text("as it was")
     return folder
 
 
-def untouched(folder: Path, before: "os.stat_result") -> None:
-    now = (folder / "file").stat()
-    assert sorted(path.name for path in folder.iterdir() if path.name in ("file", "empty", "new")) == ["empty", "file"]
-    assert (folder / "file").read_text() == "as it was"
-    assert (now.st_mtime_ns, now.st_nlink, now.st_ino) == (before.st_mtime_ns, before.st_nlink, before.st_ino)
+def look(folder: Path) -> "dict[str, tuple[object, ...]]":
+    """All that the changes could change."""
+    found = ((path, path.lstat()) for path in folder.iterdir())
+    return {path.name: (info.st_ino, info.st_size, info.st_mtime_ns, info.st_nlink) for path, info in found}
 
 
-def refusals(rt: Runtime, bundle: Bundle) -> "dict[str, int]":
+def demand_refusals(rt: Runtime, bundle: Bundle, folder: Path) -> None:
+    """Every change fails, and nothing is changed."""
+    bundle.write()
+    before = look(folder)
     result = rt.run(bundle)
     assert result.rc == 0, result
     found = told(result.out)
     assert len(found) == 14
     assert {label for label, errno in found.items() if errno == 0} == set(), "these were allowed"
-    return found
+    assert look(folder) == before
 
 
 def test_a_read_only_root(rt: Runtime, wasm: Wasm) -> None:
     bundle = wasm(changes(Program(), ""))
     bundle.config["root"]["readonly"] = True
-    before = (filled(bundle.rootfs) / "file").stat()
-    found = refusals(rt, bundle)
-    assert found["write"] == found["mkdir"] == found["unlink"] == found["rename"] == found["utimes"] == ROFS
-    untouched(bundle.rootfs, before)
+    for name in ("proc", "dev", "sys"):  # else made as mount points
+        (bundle.rootfs / name).mkdir()
+    demand_refusals(rt, bundle, filled(bundle.rootfs))
 
 
 def test_a_read_only_mount_below_a_writable_root(rt: Runtime, wasm: Wasm) -> None:
     bundle = wasm(changes(Program(), "data/"))
     host = filled(bundle.path / "host")
-    before = (host / "file").stat()
     bundle.config["mounts"].append(mount("/data", "bind", ["bind", "ro"], str(host)))
-    found = refusals(rt, bundle)
-    assert found["write"] == found["mkdir"] == found["unlink"] == found["rename"] == found["utimes"] == ROFS
-    untouched(host, before)
+    demand_refusals(rt, bundle, host)
+
+
+def test_the_same_below_a_writable_root(rt: Runtime, wasm: Wasm) -> None:
+    """So the refusals above are the mounts' and not the engine's."""
+    bundle = wasm(changes(Program(), ""))
+    filled(bundle.rootfs)
+    found = told(rt.run(bundle).out)
+    may_fail = {"size", "utimes by descriptor", "truncate for reading", "create for reading"}  # as open(2) allows
+    assert {label for label, errno in found.items() if errno} <= may_fail
 
 
 def test_a_writable_mount_below_a_read_only_root(rt: Runtime, wasm: Wasm) -> None:
@@ -88,17 +96,10 @@ def test_a_writable_mount_below_a_read_only_root(rt: Runtime, wasm: Wasm) -> Non
     (bundle.path / "host").mkdir()
     bundle.config["mounts"].append(mount("/data", "bind", ["bind", "rw"], str(bundle.path / "host")))
     found = told(rt.run(bundle).out)
-    assert (found["root"], found["mount"], found["write"], found["rename"]) == (ROFS, 0, 0, 0)
+    assert found["root"] != 0
+    assert (found["mount"], found["write"], found["rename"]) == (0, 0, 0)
     assert found["across"] != 0
     assert [(path.name, path.read_text()) for path in (bundle.path / "host").iterdir()] == [("other", "written")]
-
-
-def test_a_writable_root(rt: Runtime, wasm: Wasm) -> None:
-    """That the refusals above are the mounts' and not the engine's."""
-    bundle = wasm(changes(Program(), ""))
-    filled(bundle.rootfs)
-    found = told(rt.run(bundle).out)
-    assert found["write"] == found["mkdir"] == found["rmdir"] == found["unlink"] == 0
 
 
 def test_symbolic_links(rt: Runtime, wasm: Wasm) -> None:
@@ -131,7 +132,7 @@ def limited(bundle: Bundle, kind: str, soft: int, hard: int) -> Bundle:
 
 def test_rlimit_nofile(rt: Runtime, wasm: Wasm) -> None:
     found = told(rt.run(limited(wasm(opened(1000)), "NOFILE", 64, 64)).out)
-    assert found["errno"] == MFILE
+    assert found["errno"] != 0
     assert 30 < found["opened"] < 64
 
 
@@ -143,7 +144,7 @@ def test_rlimit_fsize(rt: Runtime, wasm: Wasm) -> None:
         program.say("write", program.write(0, "x" * 3000))
     bundle = limited(wasm(program), "FSIZE", 4096, 4096)
     result = rt.run(bundle)
-    assert result.rc == 153 or told(result.out)["write"] == FBIG
+    assert result.rc == 153 or told(result.out)["write"] != 0, result
     assert (bundle.rootfs / "big").stat().st_size == 4096
 
 
