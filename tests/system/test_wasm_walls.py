@@ -1,7 +1,6 @@
 """The kernel's walls around a guest, whatever its engine thinks: read-only mounts, limits, rights, user namespaces."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -117,11 +116,9 @@ def test_symbolic_links(rt: Runtime, wasm: Wasm) -> None:
 def opened(count: int) -> Program:
     """Open one file `count` times and tell how often it went well, and the errno that ended it."""
     program = Program()
-    opening = program.open(0, "etc/group")
-    program.do(f"(block $end (loop $more (local.set $errno {opening}) (br_if $end (local.get $errno))")
-    program.do(
-        f"(local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $more (i32.lt_u (local.get $i) (i32.const {count})))))"
-    )
+    program.do(f"(block $end (loop $more (local.set $errno {program.open(0, 'etc/group')})")
+    program.do("(br_if $end (local.get $errno)) (local.set $i (i32.add (local.get $i) (i32.const 1)))")
+    program.do(f"(br_if $more (i32.lt_u (local.get $i) (i32.const {count})))))")
     return program.say("opened", "(local.get $i)").say("errno", "(local.get $errno)")
 
 
@@ -144,7 +141,7 @@ def test_rlimit_fsize(rt: Runtime, wasm: Wasm) -> None:
         program.say("write", program.write(0, "x" * 3000))
     bundle = limited(wasm(program), "FSIZE", 4096, 4096)
     result = rt.run(bundle)
-    assert result.rc == 153 or told(result.out)["write"] != 0, result
+    assert result.rc in (134, 153) or told(result.out)["write"] != 0, result
     assert (bundle.rootfs / "big").stat().st_size == 4096
 
 
@@ -235,13 +232,12 @@ def test_a_user_namespace(rt: Runtime, wasm: Wasm) -> None:
 
 
 @pytest.fixture
-def engines(binary: Path) -> "Iterator[None]":  # noqa: F811
+def engines(binary: Path) -> None:  # noqa: F811
     """The checkout's engines beside the copy of the command that users may read."""
     beside, here = binary.parent.parent / ".venv", Path(__file__).resolve().parents[2] / ".venv"
     if here.exists() and not beside.exists():
         beside.mkdir()
         (beside / "lib").symlink_to((here / "lib").resolve())
-    yield
 
 
 def test_an_ordinary_user(user: User, wasm: Wasm, engines: None) -> None:  # noqa: F811
