@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     class Module(Protocol):
         """A program that is compiled and linked; needs no file and no import any more."""
 
+        engine: str
+
         def start(self, guest: "Guest") -> int:
             """Call `guest.function`; return the value given to proc_exit, 0 without one. Raises TrapError and Error."""
 

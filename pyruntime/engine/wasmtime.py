@@ -138,6 +138,8 @@ def _binary(library: Library, text: bytes) -> bytes:
 class WasmtimeModule:
     """A compiled module whose imports are resolved; see base.Module."""
 
+    engine = "wasmtime"
+
     def __init__(self, library: Library, engine: int, module: int, function: str) -> None:
         self._library = library
         self._engine = engine
