@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyruntime.config.process import Process
     from pyruntime.config.spec import Config
 
 ENGINES = ("wasmtime", "wasmer")
@@ -146,7 +147,24 @@ def detect(config: "Config", open_program: "Callable[[str], int]") -> "Selection
     process = config.process
     if process is None or not process.args:
         return None
-    choice = choose(config.annotations, process.args[0])
+    return _selected(process, choose(config.annotations, process.args[0]), open_program)
+
+
+def detect_joined(
+    process: "Process", annotations: "dict[str, str]", open_program: "Callable[[str], int]"
+) -> "Selection | None":
+    """The module that `exec` runs in a container with these annotations, or None for a native program.
+
+    They choose the engine; what the program is, its content says, so that a Wasm container's tools can be run too.
+    Raises ConfigError, Unsupported.
+    """
+    choice = choose(annotations, process.args[0])
+    if choice.verdict == "wasm":
+        choice = Choice("content", choice.engine, choice.because)
+    return _selected(process, choice, open_program)
+
+
+def _selected(process: "Process", choice: Choice, open_program: "Callable[[str], int]") -> "Selection | None":
     if choice.verdict == "native":
         return None
     found = _open_first(candidates(process.args[0], process.env, process.cwd), open_program)

@@ -25,8 +25,10 @@ def join(
     user = "user" in kinds
     denied = bool(container.own.get("groupsDenied", user))
     profile = seccomp.Profile.from_json(container.own["seccomp"]) if "seccomp" in container.own else None
-    unprivileged = bool(process.noNewPrivileges)
+    unprivileged = identity.unprivileged(process, facts)
     filtered = seccomp.early(profile, unprivileged, facts, state_of(container))
+    make_filter, load_filter = seccomp.of_guest(profile, container.own["annotations"], facts)
+    labels = identity.labels(process, facts, at_once=True)
     return [
         steps.OpenTarget(_CONTAINER, container, kinds),
         *_cgroup(container, sub_cgroup),
@@ -34,6 +36,8 @@ def join(
         *seccomp.sockets(profile),
         *_initial_affinity(process),
         *stdio.make(request),
+        *_module(process, facts),
+        *make_filter,
         CheckExecutable("rule: no container may change the Python that runs us"),
         *_procfs(process),
         *_enter(container, kinds, facts, process, request, sub_cgroup is not None),
@@ -46,16 +50,45 @@ def join(
         *stdio.attach(process, request, on_dev=False),
         *identity.labels(process, facts, at_once=False),
         *identity.become(process, facts, "process", False, user, denied, filtered),
-        program.FindProgram("process.args[0]", process.args[0]),
-        program.EncodeArguments("process.args", process.args),
+        *_found(process, facts),
         *seccomp.listened(profile, unprivileged, facts, state_of(container)),
-        program.PassDescriptors("rule: no descriptor of ours enters the container", request.extra_fds),
+        program.PassDescriptors(
+            "rule: no descriptor of ours enters the container", request.extra_fds, ("proc",) if labels else ()
+        ),
         *stdio.hold(process, request),
         *([record.WritePidFile("--pid-file", request.pid_file)] if request.pid_file else []),
         *seccomp.late(profile, unprivileged, facts),
-        program.Execve("process.args", process.args),
+        *labels,
+        *load_filter,
+        _program(process, facts),
         program.AwaitExec("rule: `exec` reports a program that can't be executed"),
     ]
+
+
+def _module(process: Process, facts: Facts) -> "list[Step]":
+    if facts.module is None:
+        return []
+    from pyruntime.plan import wasm  # while planning, and only for a module
+
+    return wasm.load(facts.module, process)
+
+
+def _found(process: Process, facts: Facts) -> "list[Step]":
+    if facts.module is not None:
+        return []
+    return [
+        program.FindProgram("process.args[0]", process.args[0]),
+        program.EncodeArguments("process.args", process.args),
+    ]
+
+
+def _program(process: Process, facts: Facts) -> Step:
+    """The last step inside."""
+    if facts.module is None:
+        return program.Execve("process.args", process.args)
+    from pyruntime.plan import wasm
+
+    return wasm.enter(facts.module, process)
 
 
 def state_of(container: Container) -> "dict[str, object]":

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pyruntime.steps.base import Step
 
-_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+READ_PROGRAM = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 
 
 def run(context: Context) -> int:
@@ -108,7 +108,7 @@ def gather(context: Context, config: Config, request: Request) -> host.Facts:
     rootfs = root_path(config, request.bundle)
     root_fd = open_rootfs(rootfs)
     try:
-        facts.module = detect(config, lambda name: open_in_root(root_fd, name, _READ))
+        facts.module = detect(config, lambda name: open_in_root(root_fd, name, READ_PROGRAM))
     finally:
         os.close(root_fd)
     return facts
