@@ -171,26 +171,35 @@ def split(program: str) -> "tuple[str, str]":
 
 
 def detect(config: "Config", open_program: "Callable[[str], int]") -> "Selection | None":
-    """The module that a container's first process runs, or None for a native program; see `of_process`."""
-    if config.process is None:
-        return None
-    return of_process(config.annotations, config.process, open_program)
-
-
-def of_process(
-    annotations: "dict[str, str]", process: "Process", open_program: "Callable[[str], int]"
-) -> "Selection | None":
-    """The module that a process is to run, or None for a native program.
+    """The module that the container's first process runs, or None for a native program.
 
     `open_program` opens a path inside the container's root for reading, without blocking, and returns a descriptor;
     an OSError from it means that there is no such file. Raises ConfigError, Unsupported.
     """
-    if not process.args:
+    process = config.process
+    if process is None or not process.args:
         return None
-    program = process.args[0]
-    choice = choose(annotations, program)
+    return _selected(process, choose(config.annotations, process.args[0]), open_program)
+
+
+def detect_joined(
+    process: "Process", annotations: "dict[str, str]", open_program: "Callable[[str], int]"
+) -> "Selection | None":
+    """The module that `exec` runs in a container with these annotations, or None for a native program.
+
+    They choose the engine; what the program is, its content says, so that a Wasm container's tools can be run too.
+    Raises ConfigError, Unsupported.
+    """
+    choice = choose(annotations, process.args[0])
+    if choice.verdict == "wasm":
+        choice = Choice("content", choice.engine, choice.because)
+    return _selected(process, choice, open_program)
+
+
+def _selected(process: "Process", choice: Choice, open_program: "Callable[[str], int]") -> "Selection | None":
     if choice.verdict == "native":
         return None
+    program = process.args[0]
     found = _open_first(candidates(program, process.env, process.cwd), open_program)
     function = START
     if found is None and "#" in program:  # a file may have that in its name
