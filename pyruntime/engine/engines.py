@@ -1,5 +1,14 @@
-"""The engines pyruntime knows, in the order they are tried. None is imported before a module is to be run."""
+"""The engines pyruntime knows, in the order they are tried, and the way from a selection to a module of one of them.
 
+`prepare` belongs to the host's side: it finds or makes the artefact and loads no engine into this process. `load`
+belongs to the process that becomes the container.
+"""
+
+import posix as os
+
+from pyruntime.engine.base import Limits
+from pyruntime.engine.cache import Cache, digest, key_of
+from pyruntime.engine.compile import compiled
 from pyruntime.engine.select import ENGINES
 from pyruntime.errors import Error, Unsupported
 
@@ -7,6 +16,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.engine.base import Engine, Module
     from pyruntime.engine.select import Selection
+
+_ST_NOEXEC = 8
+_KINDS = {
+    "wasm-module": ("a core module", "build a component"),
+    "wasm-component": ("a component", "build a core module for wasm32-wasip1, or name another engine"),
+    "wat": ("WebAssembly text", "build a binary of it"),
+}
+_WHERE = "process.args[0]"
 
 
 def make(name: str) -> "Engine":
@@ -20,30 +37,112 @@ def make(name: str) -> "Engine":
     return Wasmtime()
 
 
-def load(selection: "Selection", address_space: "int | None" = None) -> "tuple[Engine, Module]":
-    """The engine for a selection, and its module compiled and linked: `engine.run(module, argv, env, preopens)`.
+class Prepared:
+    """A program that is ready to be loaded: by which engine, and its artefact.
 
-    Called in the process that will fork into the container, before it does. `address_space` is the container's
-    RLIMIT_AS in bytes. Raises Unsupported when no engine can run here, Error when the module cannot be run by it.
+    `fd` is a descriptor of the artefact, -1 for an engine that has none; `cached` whether it was found in the cache.
     """
-    engine = _first((selection.engine,) if selection.engine else ENGINES, selection.because)
-    try:
-        return engine, engine.prepare(selection.wasm, address_space)
-    except Error as error:
-        raise Error(f"process.args[0]: {selection.path}: {error}") from None
 
+    __slots__ = ("cached", "engine", "fd", "limits", "selection")
 
-def _first(names: "tuple[str, ...]", because: str) -> "Engine":
-    reasons = []
-    for name in names:
-        engine = make(name)
+    def __init__(self, engine: "Engine", selection: "Selection", limits: Limits, fd: int, cached: bool) -> None:
+        self.engine = engine
+        self.selection = selection
+        self.limits = limits
+        self.fd = fd
+        self.cached = cached
+
+    def load(self) -> "Module":
+        """Load and link it in this process, closing the artefact. Raises Error."""
         try:
-            engine.probe()
+            return self.engine.load(self._artefact(), self.selection, self.limits)
         except Error as error:
-            reasons.append(str(error))
-        else:
-            return engine
-    raise Unsupported(because, "; ".join(reasons))
+            raise _about(self.selection, error) from None
+        finally:
+            self.close()
+            self.selection.wasm = b""  # nobody needs it any more, and it would stay as long as the guest
+
+    def close(self) -> None:
+        """Let the artefact go."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def _artefact(self) -> "str | bytes":
+        if self.fd < 0:
+            return self.selection.wasm
+        # No code may be mapped from a file system that is mounted noexec, as /var is on some hosts.
+        if os.fstatvfs(self.fd).f_flag & _ST_NOEXEC:
+            return os.pread(self.fd, os.fstat(self.fd).st_size, 0)
+        return f"/proc/self/fd/{self.fd}"
+
+
+def prepare(selection: "Selection", limits: Limits, place: str = "", demanded: "tuple[str, ...]" = ()) -> Prepared:
+    """Find the artefact in the cache at `place` ("" for none), or compile it.
+
+    `demanded` are the names of limits that the engine must keep, or not be chosen.
+    Raises Unsupported when no engine can run here, with the reason of each, and Error when the one that can does not
+    take the program.
+    """
+    selection.digest = digest(selection.wasm)
+    names = (selection.engine,) if selection.engine else ENGINES
+    cache, reasons = _cache(place), []
+    for name in names:
+        try:
+            engine = make(name)
+            _demand(engine, selection, demanded)
+            return _prepared(engine, selection, limits, cache)
+        except Unsupported as error:
+            reasons.append(error.text.removeprefix(": "))
+    raise Unsupported(selection.because, "; ".join(reasons))
+
+
+def load(selection: "Selection", limits: "Limits | None" = None) -> "Module":
+    """The selected program compiled, loaded and linked in this process. Raises what `prepare` and `load` raise."""
+    return prepare(selection, limits or Limits()).load()
+
+
+def _cache(place: str) -> "Cache | None":
+    """Without a usable directory every start compiles, which is slow and no failure."""
+    try:
+        return Cache(place) if place else None
+    except Error:
+        return None
+
+
+def _prepared(engine: "Engine", selection: "Selection", limits: Limits, cache: "Cache | None") -> Prepared:
+    try:
+        key = key_of(selection.digest, engine, limits)
+    except Error as error:
+        raise Unsupported("", error.text) from None
+    if not key:
+        return Prepared(engine, selection, limits, -1, False)
+    found = cache.find(key) if cache else None
+    if found is not None:
+        return Prepared(engine, selection, limits, found, True)
+    try:
+        made = compiled(engine, selection.wasm, limits)
+    except Unsupported:
+        raise
+    except Error as error:
+        raise _about(selection, error) from None
+    kept = cache.put(key, made, {"engine": engine.name, "program": selection.path}) if cache else None
+    if kept is not None:
+        os.close(made)
+    return Prepared(engine, selection, limits, made if kept is None else kept, False)
+
+
+def _demand(engine: "Engine", selection: "Selection", demanded: "tuple[str, ...]") -> None:
+    if selection.kind not in engine.kinds:
+        what, instead = _KINDS[selection.kind]
+        raise Unsupported("", f"engine {engine.name}: {selection.path} is {what}, which it does not run; {instead}")
+    missing = [name for name in demanded if name not in engine.limits]
+    if missing:
+        raise Unsupported("", f"engine {engine.name}: keeps no limit of {', '.join(missing)}; remove the annotation")
+
+
+def _about(selection: "Selection", error: Error) -> Error:
+    return Error(f"{_WHERE}: {selection.path}: {error}")
 
 
 def report() -> "dict[str, str]":
