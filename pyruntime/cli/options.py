@@ -85,6 +85,7 @@ GLOBALS = (
     Option("systemd-cgroup", "", BOOL, "", "let systemd make cgroups; cgroupsPath is then slice:prefix:name"),
     Option("cgroup-manager", "", STRING, "NAME", "who makes cgroups: cgroupfs, systemd or disabled"),
     Option("rootless", "", STRING, "WHEN", "go on without cgroup permissions: true, false or auto", "auto"),
+    Option("trace", "", STRING, "FILE", "add where the time goes to FILE: a page if it ends in .html, else JSON"),
     Option("criu", "", STRING, "PATH", "accepted and ignored", hidden=True),
     Option("version", "v", BOOL, "", "show version, commit and specification"),
     HELP,
