@@ -128,6 +128,11 @@ def shared_page() -> "Any":
     return (_Char * _PAGE).from_address(syscall("mmap", 0, _PAGE, _READ_WRITE, _SHARED_ANONYMOUS, -1 & 2**64 - 1, 0))
 
 
+def memory(start: int, size: int) -> "Any":
+    """Memory of ours that somebody else laid out, as a buffer."""
+    return (_Char * size).from_address(start)
+
+
 def address(of: "Any") -> int:
     """The address of a buffer, for a pointer inside a structure; the buffer must outlive the call."""
     return int(_ctypes.addressof(of))

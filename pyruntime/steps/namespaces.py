@@ -12,6 +12,7 @@ from pyruntime.kernel.syscall import syscall
 from pyruntime.steps.base import HOST, Step
 
 _REFUSED = (1, 13, 30)  # EPERM, EACCES, EROFS
+_NAME = b"pyruntime init"  # everybody may read a command line, and ours tells of the host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,10 +92,13 @@ class Clone(Step):
         if self.join_pid and "ns:pid" in walker.fds:  # else OpenTarget has found that it is ours
             home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
             ns.setns(walker.fds["ns:pid"], "pid")
+        shown = process.command_line()
         pid = self._clone(walker.fds.get("cgroup") if self.in_cgroup else None)
         if pid:
             walker.values["stage_pid" if self.stage else "init_pid"] = pid
         walker.split(child=pid == 0)
+        if not pid:
+            process.rename(shown, _NAME)
         if home is not None and pid:
             ns.setns(home, "pid")
             os.close(home)
