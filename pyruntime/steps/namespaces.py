@@ -44,7 +44,17 @@ class OpenNamespace(Step):
                 f"expected a {self.kind} namespace, such as /proc/PID/ns/{ns.FILES[self.kind]}"
             ) from None
         ours = os.stat(f"/proc/self/ns/{ns.FILES[self.kind]}")
-        if self.changed and os.fstat(walker.fds[f"ns:{self.kind}"]).st_ino == ours.st_ino:
+        if os.fstat(walker.fds[f"ns:{self.kind}"]).st_ino == ours.st_ino:
+            self._check_ours()
+
+    def _check_ours(self) -> None:
+        """Nothing is to be changed in a namespace of the caller's, and pivot_root changes the root of all in one."""
+        if self.kind == "mount":
+            raise Error(
+                f"{self.because}.path {self.path}: is the mount namespace of this command, which would lose its root "
+                "with all that live in it; leave the path out for a new one, or the entry to share it"
+            )
+        if self.changed:
             raise Error(
                 f'sysctl "{self.changed}" is not in a separate kernel namespace: {self.because}.path {self.path} '
                 f"is the host's own {self.kind} namespace; remove it from linux.sysctl"
