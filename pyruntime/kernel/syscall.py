@@ -146,6 +146,11 @@ def watched(told: "Callable[[str, int, int], None]") -> None:
     direct, _syscall = _syscall, timed
 
 
+def memory(start: int, size: int) -> "Any":
+    """Memory of ours that somebody else laid out, as a buffer."""
+    return (_Char * size).from_address(start)
+
+
 def address(of: "Any") -> int:
     """The address of a buffer, for a pointer inside a structure; the buffer must outlive the call."""
     return int(_ctypes.addressof(of))

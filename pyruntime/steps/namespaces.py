@@ -12,6 +12,7 @@ from pyruntime.kernel.syscall import syscall
 from pyruntime.steps.base import HOST, Step
 
 _REFUSED = (1, 13, 30)  # EPERM, EACCES, EROFS
+_NAME = b"pyruntime init"  # everybody may read a command line, and ours tells of the host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +44,17 @@ class OpenNamespace(Step):
                 f"expected a {self.kind} namespace, such as /proc/PID/ns/{ns.FILES[self.kind]}"
             ) from None
         ours = os.stat(f"/proc/self/ns/{ns.FILES[self.kind]}")
-        if self.changed and os.fstat(walker.fds[f"ns:{self.kind}"]).st_ino == ours.st_ino:
+        if os.fstat(walker.fds[f"ns:{self.kind}"]).st_ino == ours.st_ino:
+            self._check_ours()
+
+    def _check_ours(self) -> None:
+        """Nothing is to be changed in a namespace of the caller's, and pivot_root changes the root of all in one."""
+        if self.kind == "mount":
+            raise Error(
+                f"{self.because}.path {self.path}: is the mount namespace of this command, which would lose its root "
+                "with all that live in it; leave the path out for a new one, or the entry to share it"
+            )
+        if self.changed:
             raise Error(
                 f'sysctl "{self.changed}" is not in a separate kernel namespace: {self.because}.path {self.path} '
                 f"is the host's own {self.kind} namespace; remove it from linux.sysctl"
@@ -91,10 +102,13 @@ class Clone(Step):
         if self.join_pid and "ns:pid" in walker.fds:  # else OpenTarget has found that it is ours
             home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
             ns.setns(walker.fds["ns:pid"], "pid")
+        shown = process.command_line()
         pid = self._clone(walker.fds.get("cgroup") if self.in_cgroup else None)
         if pid:
             walker.values["stage_pid" if self.stage else "init_pid"] = pid
         walker.split(child=pid == 0)
+        if not pid:
+            process.rename(shown, _NAME)
         if home is not None and pid:
             ns.setns(home, "pid")
             os.close(home)

@@ -116,6 +116,15 @@ def test_the_host_s_null_where_the_container_has_none(rt: Runtime, make: Make) -
         assert "Read-only file system" in result.err
 
 
+def test_command_line_tells_nothing_of_the_host(rt: Runtime, make: Make) -> None:
+    """Every process in a shared pid namespace can read it, between the fork and execve."""
+    bundle, name = make("true"), new_id()
+    assert rt.create(bundle, id=name).rc == 0
+    shown = Path(f"/proc/{rt.state(name)['pid']}/cmdline").read_bytes()
+    assert rt("delete", "--force", name).rc == 0
+    assert shown.rstrip(b"\0") == b"pyruntime init"
+
+
 def test_capabilities_under_a_filter_that_feigns_success(rt: Runtime, make: Make) -> None:
     """Without no_new_privs the filter comes first: what it answers in the kernel's place is no confirmation."""
     bundle = make("grep", "Cap", "/proc/self/status")
