@@ -156,8 +156,8 @@ _UPDATE = (
     Option("cpuset-cpus", "", STRING, "LIST", "CPUs to run on, as in 0-3,7"),
     Option("cpuset-mems", "", STRING, "LIST", "memory nodes to allocate from"),
     Option("blkio-weight", "", INT, "N", "block I/O weight, 10 to 1000"),
-    Option("l3-cache-schema", "", STRING, "SCHEMA", "resctrl L3 cache schema"),
-    Option("mem-bw-schema", "", STRING, "SCHEMA", "resctrl memory bandwidth schema"),
+    Option("l3-cache-schema", "", STRING, "SCHEMA", "L3 cache of the container's own resctrl group"),
+    Option("mem-bw-schema", "", STRING, "SCHEMA", "memory bandwidth of the same"),
     Option("kernel-memory", "", SIZE, "SIZE", "accepted and ignored", hidden=True),
     Option("kernel-memory-tcp", "", SIZE, "SIZE", "accepted and ignored", hidden=True),
 )

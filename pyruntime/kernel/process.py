@@ -1,4 +1,4 @@
-"""Processes: clone3(2), prctl(2), pidfd_open(2), prlimit(2), close_range(2), proc(5)."""
+"""Processes: clone3(2), prctl(2), pidfd_getfd(2), prlimit(2), close_range(2), proc(5)."""
 
 import _signal
 import _struct
@@ -181,8 +181,3 @@ def exit_status(status: int) -> int:
 def pidfd_getfd(pidfd: int, fd: int) -> int:
     """A copy of another process's descriptor, close-on-exec; Linux 5.6. Raises OSError (EPERM: not ours to trace)."""
     return syscall("pidfd_getfd", pidfd, fd, 0)
-
-
-def pidfd_open(pid: int) -> int:
-    """A descriptor of the process, close-on-exec; Linux 5.3. Raises OSError (ESRCH: no such process)."""
-    return syscall("pidfd_open", pid, 0)

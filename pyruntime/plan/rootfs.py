@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.steps.idmap import Prepared
 
+_CGROUP = ("cgroup", "cgroup2")  # the kernel's own name for it must not lead around what is made sure of for the other
+
 
 def root_path(config: Config, bundle: str) -> str:
     """The rootfs as an absolute path."""
@@ -125,7 +127,7 @@ def _mount(config: Config, request: Request, facts: Facts, cgroup: str, index: i
         return _bind(config, request, facts, index, mount, options, destination, words)
     if options.remount:
         return _remount(because, mount, options, destination, words)
-    if mount.type == "cgroup":
+    if mount.type in _CGROUP:
         return _cgroup(config, facts, cgroup, because, destination, options, words)
     label = config.linux.mountLabel
     # Who has a network namespace of its own may mount sysfs, but in a container whose /sys is partly covered.
@@ -270,7 +272,7 @@ def seal(config: Config) -> "list[Step]":
     for index, mount in enumerate(config.mounts):
         options = mountoptions.parse(mount.options, f"mounts[{index}].options", mount.type)
         destination = clean(mount.destination)
-        late = not _is_bind(mount, options) and mount.type != "cgroup" and _read_only_late(mount, destination)
+        late = not _is_bind(mount, options) and mount.type not in _CGROUP and _read_only_late(mount, destination)
         if late and options.attributes.set & m.RDONLY:
             found.append(covers.RemountReadonly(f"mounts[{index}].options", destination))
     if config.root is not None and config.root.readonly:

@@ -7,11 +7,12 @@ import posix as os
 from pyruntime.errors import Error, explain_oserror, reason
 from pyruntime.kernel import keys, net, ns, process, sched
 from pyruntime.kernel.imports import lock_imports
-from pyruntime.kernel.procfs import write
+from pyruntime.kernel.procmount import open_private, write_in
 from pyruntime.kernel.syscall import syscall
 from pyruntime.steps.base import HOST, Step
 
 _REFUSED = (1, 13, 30)  # EPERM, EACCES, EROFS
+_ERANGE = 34
 _NAME = b"pyruntime init"  # everybody may read a command line, and ours tells of the host
 
 TYPE_CHECKING = False
@@ -187,8 +188,19 @@ class SetTimeOffsets(Step):
         return f"shift the clocks of the time namespace: {shifts}"
 
     def run(self, walker: "Walker") -> None:
-        for clock, secs, nanosecs in self.offsets:
-            write("/proc/self/timens_offsets", f"{clock} {secs} {nanosecs}\n")
+        proc = open_private(processes_only=True)  # /proc may be that of a mount namespace we have joined
+        try:
+            for clock, secs, nanosecs in self.offsets:
+                self._shift(proc, clock, secs, nanosecs)
+        finally:
+            os.close(proc)
+
+    def _shift(self, proc: int, clock: str, secs: int, nanosecs: int) -> None:
+        try:
+            write_in(proc, "self/timens_offsets", f"{clock} {secs} {nanosecs}\n")
+        except OSError as error:
+            hint = "; no clock may show less than nothing, nor 146 years" if error.errno == _ERANGE else ""
+            raise Error(f"{self.because}.{clock}: {secs} s: {reason(error)}{hint}") from None
 
 
 class ForkInit(Step):
