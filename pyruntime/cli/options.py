@@ -316,17 +316,19 @@ _VERBS = (
     ),
     Verb(
         "spec",
-        "",
+        "[ARGUMENT...]",
         "write a config.json to begin with",
-        "Never replaces a file that is there.",
+        "Never replaces a file that is there. With --wasm the bundle is ready to run: its rootfs is made too, around "
+        "a copy of FILE. ARGUMENTs are handed to FILE; write -- before one that begins with a dash.",
         "spec --bundle /srv/box",
         (
             _BUNDLE,
             Option("file", "f", STRING, "FILE", "write to FILE (default: config.json in the bundle)"),
             Option("rootless", "", BOOL, "", "for use without root: a user namespace, no limits"),
+            Option("wasm", "", STRING, "FILE", "make a bundle that runs FILE, a WebAssembly program"),
         ),
         least=0,
-        most=0,
+        most=None,
     ),
     Verb(
         "features",
