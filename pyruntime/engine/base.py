@@ -1,4 +1,4 @@
-"""What an engine is, and the one way a prepared module is run."""
+"""What an engine is, what it is given, and the one way a loaded module is run."""
 
 import posix as os
 
@@ -10,62 +10,164 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    class Module(Protocol):
-        """A module that is compiled and linked; needs no file and no import any more."""
+    from pyruntime.engine.select import Selection
 
-        def start(self, argv: list[str], env: list[str], preopens: list[tuple[str, str]]) -> int:
-            """Call `_start`; return the value given to proc_exit, 0 without one. Raises TrapError and Error."""
+    class Module(Protocol):
+        """A program that is compiled and linked; needs no file and no import any more."""
+
+        def start(self, guest: "Guest") -> int:
+            """Call `guest.function`; return the value given to proc_exit, 0 without one. Raises TrapError and Error."""
 
     class Engine(Protocol):
-        """One way to run modules. Making the object costs nothing; `probe` and `prepare` load the engine."""
+        """One way to run modules. Making the object costs nothing; every method may load the engine.
+
+        An engine without artefacts (`abilities().artefacts` false) returns from `compile` what it was given, once
+        it is known to be valid.
+        """
 
         name: str
 
         def probe(self) -> str:
             """Load the engine and return its version. Raises Error: what was looked for, how to install it."""
 
-        def prepare(self, wasm: bytes, address_space: "int | None" = None) -> Module:
-            """Compile and link a binary module or WAT text, in the process that will fork, with no thread left.
+        def abilities(self) -> "Abilities":
+            """What this engine can do in the version that is installed. Raises Error as `probe` does."""
 
-            `address_space` is the container's RLIMIT_AS in bytes, None without one. Raises Error.
-            """
+        def cache_key(self, limits: "Limits") -> str:
+            """What besides the program decides about an artefact: version, settings that change code, CPU."""
 
-        def run(self, module: Module, argv: list[str], env: list[str], preopens: list[tuple[str, str]]) -> int:
-            """Run a prepared module: see `run` below."""
+        def compile(self, wasm: bytes, limits: "Limits") -> bytes:
+            """The artefact of a binary or of WAT text; called in a process that ends afterwards. Raises Error."""
+
+        def load(self, artefact: "str | bytes", selection: "Selection", limits: "Limits") -> Module:
+            """Load an artefact, a trusted file's path or its bytes, and link it, leaving no thread. Raises Error."""
 
 
 TRAPPED = 134  # 128 + SIGABRT: what a native program that aborts leaves; 137 would look like an OOM kill
 
 
+class Limits:
+    """What a guest may use; None is no limit.
+
+    `memory` is what all linear memories together may grow to in bytes, `fuel` the engine's own unit (about one for
+    an instruction), `seconds` the run time, `address_space` the process's RLIMIT_AS in bytes.
+    """
+
+    __slots__ = ("address_space", "fuel", "memory", "seconds")
+
+    def __init__(
+        self,
+        memory: "int | None" = None,
+        fuel: "int | None" = None,
+        seconds: "float | None" = None,
+        address_space: "int | None" = None,
+    ) -> None:
+        self.memory = memory
+        self.fuel = fuel
+        self.seconds = seconds
+        self.address_space = address_space
+
+
+class Network:
+    """What a guest may do on the network of its namespace.
+
+    `listeners` are descriptors of listening sockets, `http` the address:port to serve wasi:http at ("" for none),
+    `outgoing` whether it may connect, `addresses` the only ones it may connect or bind to (empty for any).
+    """
+
+    __slots__ = ("addresses", "http", "listeners", "outgoing")
+
+    def __init__(
+        self,
+        listeners: "tuple[int, ...]" = (),
+        http: str = "",
+        outgoing: bool = False,
+        addresses: "tuple[str, ...]" = (),
+    ) -> None:
+        self.listeners = listeners
+        self.http = http
+        self.outgoing = outgoing
+        self.addresses = addresses
+
+
+class Guest:
+    """What one run gets.
+
+    `env` holds `NAME=value` entries, `preopens` triples of (directory in the container, its name for the guest,
+    whether it is read-only), `function` the export that is called. `cwd` is told in PWD by whoever makes the env.
+    """
+
+    __slots__ = ("argv", "cwd", "env", "function", "limits", "network", "preopens")
+
+    def __init__(
+        self,
+        argv: "list[str]",
+        env: "list[str]",
+        cwd: str = "/",
+        preopens: "list[tuple[str, str, bool]] | None" = None,
+        function: str = "_start",
+        limits: "Limits | None" = None,
+        network: "Network | None" = None,
+    ) -> None:
+        self.argv = argv
+        self.env = env
+        self.cwd = cwd
+        self.preopens = preopens or []
+        self.function = function
+        self.limits = limits or Limits()
+        self.network = network
+
+
+class Abilities:
+    """What an engine can do, as far as it was tried here.
+
+    `kinds` are those of select.Selection, `wasi` levels ("0.1", "0.2"), `limits` names of slots of Limits,
+    `artefacts` whether compiled code can be kept.
+    """
+
+    __slots__ = ("artefacts", "kinds", "limits", "proposals", "wasi")
+
+    def __init__(
+        self,
+        kinds: "tuple[str, ...]",
+        wasi: "tuple[str, ...]",
+        proposals: "tuple[str, ...]",
+        limits: "tuple[str, ...]",
+        artefacts: bool,
+    ) -> None:
+        self.kinds = kinds
+        self.wasi = wasi
+        self.proposals = proposals
+        self.limits = limits
+        self.artefacts = artefacts
+
+
 class TrapError(Error):
-    """The guest did something WebAssembly forbids (or executed `unreachable`); the text names the kind."""
+    """The guest did something WebAssembly forbids (or executed `unreachable`).
+
+    The text names the kind; further lines are the Wasm backtrace, innermost frame first.
+    """
 
 
-def run(module: "Module", argv: list[str], env: list[str], preopens: list[tuple[str, str]]) -> int:
-    """Run the module's `_start` in this process and return the exit status; nothing is raised.
+def run(module: "Module", guest: Guest) -> int:
+    """Run a loaded module in this process and return the exit status; nothing is raised.
 
-    The caller is the container's final process, confined already: threads are started here. `env` holds `NAME=value`
-    entries, `preopens` pairs of (directory in the container, name shown to the guest). A proc_exit value is cut to
-    its low 8 bits, as exit_group(2) does. A trap writes one line to stderr and returns 134; SIGHUP, SIGINT, SIGQUIT
-    and SIGTERM end the process with 128 + signal, also when it is PID 1.
+    The caller is the container's final process, confined already: threads are started here. A proc_exit value is cut
+    to its low 8 bits, as exit_group(2) does. A trap is told on stderr with its backtrace and returns 134; SIGHUP,
+    SIGINT, SIGQUIT and SIGTERM end the process with 128 + signal, also when it is PID 1.
     """
 
     def watched() -> int:
         exit_on_signals()
-        return module.start(argv, env, preopens)
+        return module.start(guest)
 
     return guarded(watched)
 
 
-def run_unwatched(module: "Module", argv: list[str], env: list[str], preopens: list[tuple[str, str]]) -> int:
-    """`run` without the thread that waits for signals."""
-    return guarded(lambda: module.start(argv, env, preopens))
-
-
-def guarded(guest: "Callable[[], int]") -> int:
-    """The exit status of calling `guest`, with a trap or any other failure told on stderr in one line."""
+def guarded(program: "Callable[[], int]") -> int:
+    """The exit status of calling `program`, with a trap or any other failure told on stderr."""
     try:
-        return guest() & 0xFF
+        return program() & 0xFF
     except TrapError as trap:
         _complain(f"wasm trap: {trap}")
     except Exception as error:
@@ -75,14 +177,14 @@ def guarded(guest: "Callable[[], int]") -> int:
 
 
 def _complain(text: str) -> None:
-    line = one_line(text).encode("utf-8", "backslashreplace") + b"\n"
+    lines = "".join(one_line(line) + "\n" for line in text.split("\n"))
     try:
-        os.write(2, line)
+        os.write(2, lines.encode("utf-8", "backslashreplace"))
     except OSError:
         return  # stderr is closed or full: the exit status still tells
 
 
-def guest_env(env: list[str], cwd: str) -> list[str]:
+def guest_env(env: "list[str]", cwd: str) -> "list[str]":
     """The environment for a guest: `env` and, unless it names one, PWD, since WASI has no working directory."""
     if any(entry.startswith("PWD=") for entry in env):
         return list(env)

@@ -6,13 +6,13 @@ compared with the declarations the package carries (`wasmtime/_bindings.py`, gen
 A difference is an error that names the function, never a crash inside the container.
 
 A shape is the parameters' letters, `>`, the result's letter:
-P a pointer   N size_t   Q uint64_t   ? bool   B uint8_t
+P a pointer   N size_t   Q uint64_t   q int64_t   I uint32_t   ? bool   B uint8_t
 """
 
 import _ctypes
 import posix as os
 
-from pyruntime.engine.cdata import RTLD_NOW, Bool, Byte, Function, Pointer, Size
+from pyruntime.engine.cdata import RTLD_NOW, Bool, Byte, Function, Int32, Int64, Pointer, Size, bytes_at, cell
 from pyruntime.errors import Error, explain_oserror
 
 TYPE_CHECKING = False
@@ -24,14 +24,26 @@ TESTED = "50.0.1"
 SHAPES = {
     "wasm_config_new": ">P",
     "wasmtime_config_parallel_compilation_set": "P?>",
+    "wasmtime_config_epoch_interruption_set": "P?>",
+    "wasmtime_config_consume_fuel_set": "P?>",
     "wasmtime_config_memory_reservation_set": "PQ>",
     "wasmtime_config_memory_reservation_for_growth_set": "PQ>",
     "wasmtime_config_memory_guard_size_set": "PQ>",
     "wasm_engine_new_with_config": "P>P",
     "wasmtime_wat2wasm": "PNP>P",
     "wasmtime_module_new": "PPNP>P",
+    "wasmtime_module_serialize": "PP>P",
+    "wasmtime_module_deserialize": "PPNP>P",
+    "wasmtime_module_deserialize_file": "PPP>P",
+    "wasmtime_module_imports": "PP>",
+    "wasm_importtype_module": "P>P",
+    "wasm_importtype_name": "P>P",
     "wasmtime_module_exports": "PP>",
     "wasm_exporttype_name": "P>P",
+    "wasm_exporttype_type": "P>P",
+    "wasm_externtype_as_functype_const": "P>P",
+    "wasm_functype_params": "P>P",
+    "wasm_functype_results": "P>P",
     "wasmtime_linker_new": "P>P",
     "wasmtime_linker_define_wasi": "P>P",
     "wasmtime_linker_allow_shadowing": "P?>",
@@ -42,10 +54,18 @@ SHAPES = {
     "wasmtime_func_call": "PPPNPNP>P",
     "wasmtime_store_new": "PPP>P",
     "wasmtime_store_context": "P>P",
+    "wasmtime_store_limiter": "Pqqqqq>",
+    "wasmtime_context_set_fuel": "PQ>P",
+    "wasmtime_context_set_epoch_deadline": "PQ>",
+    "wasmtime_engine_increment_epoch": "P>",
     "wasmtime_context_set_wasi": "PP>P",
     "wasmtime_trap_new": "PN>P",
     "wasmtime_trap_code": "PP>?",
     "wasm_trap_message": "PP>",
+    "wasm_trap_trace": "PP>",
+    "wasm_frame_func_index": "P>I",
+    "wasm_frame_module_offset": "P>N",
+    "wasmtime_frame_func_name": "P>P",
     "wasmtime_error_message": "PP>",
     "wasm_valtype_new": "B>P",
     "wasm_valtype_vec_new": "PNP>",
@@ -61,7 +81,7 @@ SHAPES = {
 
 _REINSTALL = "reinstall it: pip install --force-reinstall wasmtime"
 
-_TYPES = {"P": Pointer, "N": Size, "Q": Size, "?": Bool, "B": Byte}
+_TYPES = {"P": Pointer, "N": Size, "Q": Size, "q": Int64, "I": Int32, "?": Bool, "B": Byte}
 
 
 class Library:
@@ -81,6 +101,21 @@ class Library:
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> "Any": ...
+
+
+def check(library: Library, error: "int | None", what: str) -> None:
+    """Raise Error with the engine's words if `error` is one."""
+    if error:
+        raise Error(f"{what}: {message(library.wasmtime_error_message, error)}")
+
+
+def message(read: "Any", thing: int) -> str:
+    """The engine's words for an error or trap, by the function that reads them, on one line."""
+    vector = cell(2)
+    read(thing, vector)
+    lines = bytes_at(vector).rstrip(b"\0").decode("utf-8", "replace").splitlines()
+    parts = [line.strip().lstrip("0123456789: ") for line in lines]
+    return ": ".join(part.rstrip(":") for part in parts if part not in ("", "Caused by:"))
 
 
 def _function(address: int, shape: str) -> "Any":
@@ -135,6 +170,7 @@ def _split(text: str) -> list[str]:
 
 _LETTERS = {
     "None": "", "ctypes.c_void_p": "P", "ctypes.c_size_t": "N", "ctypes.c_uint64": "Q", "ctypes.c_bool": "?",
+    "ctypes.c_int64": "q", "ctypes.c_uint32": "I",
     "wasm_valkind_t": "B",
 }  # fmt: skip
 

@@ -30,6 +30,10 @@ class Int32(_ctypes._SimpleCData):  # type: ignore[type-arg]
     _type_ = "I"
 
 
+class Int64(_ctypes._SimpleCData):  # type: ignore[type-arg]
+    _type_ = "q"
+
+
 class Char(_ctypes._SimpleCData):  # type: ignore[type-arg]
     _type_ = "c"
 

@@ -1,5 +1,7 @@
 """The engines pyruntime knows, in the order they are tried. None is imported before a module is to be run."""
 
+from pyruntime.engine.base import Limits
+from pyruntime.engine.compile import compiled
 from pyruntime.engine.select import ENGINES
 from pyruntime.errors import Error, Unsupported
 
@@ -20,15 +22,21 @@ def make(name: str) -> "Engine":
     return Wasmtime()
 
 
-def load(selection: "Selection", address_space: "int | None" = None) -> "tuple[Engine, Module]":
-    """The engine for a selection, and its module compiled and linked: `engine.run(module, argv, env, preopens)`.
+def choose(selection: "Selection") -> "Engine":
+    """The engine for a selection, loaded. Raises Unsupported when none can run here, with the reason of each."""
+    return _first((selection.engine,) if selection.engine else ENGINES, selection.because)
 
-    Called in the process that will fork into the container, before it does. `address_space` is the container's
-    RLIMIT_AS in bytes. Raises Unsupported when no engine can run here, Error when the module cannot be run by it.
+
+def load(selection: "Selection", limits: "Limits | None" = None) -> "Module":
+    """The selected program compiled and linked, by the engine for it: `base.run(module, guest)`.
+
+    Raises Unsupported when no engine can run here, Error when the module cannot be run by it.
     """
-    engine = _first((selection.engine,) if selection.engine else ENGINES, selection.because)
+    limits = limits or Limits()
+    engine = choose(selection)
     try:
-        return engine, engine.prepare(selection.wasm, address_space)
+        artefact = compiled(engine, selection.wasm, limits)
+        return engine.load(artefact, selection, limits)
     except Error as error:
         raise Error(f"process.args[0]: {selection.path}: {error}") from None
 

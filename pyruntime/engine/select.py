@@ -27,6 +27,7 @@ HANDLER, VARIANT = "run.oci.handler", "module.wasm.image/variant"
 _SANDBOX_MARKS = ("io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType")
 _SUFFIXES = (".wasm", ".wat")
 _PROGRAM = "process.args[0]"
+START = "_start"
 
 HEAD = 4096  # bytes that kind_of needs to see
 LARGEST = 256 << 20  # bytes of a module; the largest in common use, a chip design suite, has 69 MiB
@@ -34,15 +35,23 @@ _S_IFMT, _S_IFREG = 0o170000, 0o100000
 
 
 class Selection:
-    """A module to run: its bytes, its path in the container, the engine asked for ("" for any), and what asked."""
+    """A program to run by an engine: its bytes, its path in the container, and what asked for it.
 
-    __slots__ = ("because", "engine", "path", "wasm")
+    `engine` is the one asked for ("" for any), `kind` is wasm-module, wasm-component or wat as `kind_of` says it (a
+    component's text is a wasm-component too), `function` the export to call.
+    """
 
-    def __init__(self, engine: str, path: str, wasm: bytes, because: str) -> None:
+    __slots__ = ("because", "engine", "function", "kind", "path", "wasm")
+
+    def __init__(
+        self, engine: str, path: str, wasm: bytes, because: str, kind: str = "wasm-module", function: str = START
+    ) -> None:
         self.engine = engine
         self.path = path
         self.wasm = wasm
         self.because = because
+        self.kind = kind
+        self.function = function
 
 
 class Choice:

@@ -1,8 +1,8 @@
 """wasmer: WASI preview 1 command modules, on the one interpreter its Python package has code for, CPython 3.10.
 
-Three habits of the package shape this file. Compiling leaves threads behind, so a child compiles and hands the result
-back. A call keeps the interpreter lock, so nothing of Python's runs beside a guest; the guest therefore gets a process
-of its own, which ends with its parent. And the status of proc_exit is found in the text of an exception only.
+Two habits of the package shape this file. A call keeps the interpreter lock, so nothing of Python's runs beside a
+guest; the guest therefore gets a process of its own, which ends with its parent. And the status of proc_exit is found
+in the text of an exception only.
 
 wasmer follows symlinks that lead out of a preopened directory (seen with 1.1.0). Only the container's whole root may
 be preopened, then: what holds the guest is the mount namespace, not the engine.
@@ -15,17 +15,17 @@ import sys
 from pyruntime.engine import base
 from pyruntime.engine.faults import FaultHandlers
 from pyruntime.engine.find import find_package
-from pyruntime.engine.signals import exit_on_signals
 from pyruntime.errors import Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyruntime.engine.select import Selection
+
 _PACKAGES = ("wasmer", "wasmer_compiler_cranelift")
 _MAGIC = b"\0asm"
 _EXITED = "WASI exited with code: "
-_OK, _FAILED = b"+", b"-"
 
 
 class Wasmer:
@@ -43,19 +43,35 @@ class Wasmer:
         self._load()
         return self._version
 
-    def prepare(self, wasm: bytes, address_space: "int | None" = None) -> "WasmerModule":
-        """See base.Engine; `address_space` changes nothing, wasmer always reserves 4 GiB for a memory."""
+    def abilities(self) -> base.Abilities:
+        """See base.Engine."""
         self._load()
-        store = self._wasmer.Store(self._wasmer.engine.JIT(self._compiler.Compiler))
-        return WasmerModule(self._wasmer, store, _compiled(self._wasmer, store, wasm))
+        return base.Abilities(("wasm-module", "wat"), ("0.1",), ("simd", "threads"), (), artefacts=True)
 
-    def run(self, module: "base.Module", argv: list[str], env: list[str], preopens: list[tuple[str, str]]) -> int:
-        """See base.run. The guest has a child process; signals end this one, and with PID 1 the kernel ends all."""
-        child = os.fork()
-        if child == 0:
-            _default_signals()
-            os._exit(base.run_unwatched(module, argv, env, preopens))
-        return base.guarded(lambda: _wait_for(child))
+    def cache_key(self, limits: base.Limits) -> str:
+        """See base.Engine."""
+        self._load()
+        return f"{self.name} {self._version} {os.uname().machine}"
+
+    def compile(self, wasm: bytes, limits: base.Limits) -> bytes:
+        """See base.Engine."""
+        self._load()
+        try:
+            binary = wasm if wasm.startswith(_MAGIC) else self._wasmer.wat2wasm(wasm.decode("utf-8"))
+            return bytes(self._wasmer.Module(self._store(), binary).serialize())
+        except Exception as error:  # the package raises RuntimeError for WAT, for bad binaries and for its own limits
+            raise Error(f"not a valid Wasm module: {' '.join(str(error).split())}") from None
+
+    def load(self, artefact: "str | bytes", selection: "Selection", limits: base.Limits) -> "WasmerModule":
+        """See base.Engine; the limits change nothing, wasmer always reserves 4 GiB for a memory."""
+        self._load()
+        if isinstance(artefact, str):
+            with open(artefact, "rb") as file:
+                artefact = file.read()
+        return WasmerModule(self._wasmer, self._store(), artefact, selection.function)
+
+    def _store(self) -> "Any":
+        return self._wasmer.Store(self._wasmer.engine.JIT(self._compiler.Compiler))
 
     def _load(self) -> None:
         if self._wasmer is not None:
@@ -85,76 +101,47 @@ def _default_signals() -> None:
         _signal.signal(number, _signal.SIG_DFL)
 
 
-def _wait_for(child: int) -> int:
-    exit_on_signals()
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else 128 - code
-
-
-def _compiled(wasmer: "Any", store: "Any", wasm: bytes) -> bytes:
-    """Compile in a child process and return the artefact."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _write(writer, _answer(wasmer, store, wasm))
-        os._exit(0)
-    os.close(writer)
-    answer = b"".join(iter(lambda: os.read(reader, 1 << 16), b""))
-    os.close(reader)
-    os.waitpid(child, 0)
-    if not answer.startswith(_OK):
-        why = answer[1:].decode("utf-8", "replace") or "the compiler's process died"
-        raise Error(f"not a valid Wasm module: {why}")
-    return answer[1:]
-
-
-def _answer(wasmer: "Any", store: "Any", wasm: bytes) -> bytes:
-    try:
-        binary = wasm if wasm.startswith(_MAGIC) else wasmer.wat2wasm(wasm.decode("utf-8"))
-        module = wasmer.Module(store, binary)
-        names = [export.name for export in module.exports]
-        if "_start" not in names:
-            return _FAILED + f"it exports no _start (it exports {', '.join(names[:8]) or 'nothing'})".encode()
-        return _OK + bytes(module.serialize())
-    except Exception as error:  # the package raises RuntimeError for WAT, for bad binaries and for its own limits
-        return _FAILED + " ".join(str(error).split()).encode("utf-8", "replace")
-
-
-def _write(fd: int, content: bytes) -> None:
-    while content:
-        content = content[os.write(fd, content) :]
-
-
 class WasmerModule:
     """A compiled module; see base.Module."""
 
-    def __init__(self, wasmer: "Any", store: "Any", artefact: bytes) -> None:
+    def __init__(self, wasmer: "Any", store: "Any", artefact: bytes, function: str) -> None:
         self._wasmer = wasmer
-        self._store = store
+        self._engine_store = store
         self._module = wasmer.Module.deserialize(store, artefact)
         self._faults = FaultHandlers()
+        names = [export.name for export in self._module.exports]
+        if function not in names:
+            raise Error(f"it exports no {function} (it exports {', '.join(names[:8]) or 'nothing'})")
 
-    def start(self, argv: list[str], env: list[str], preopens: list[tuple[str, str]]) -> int:
-        """See base.Module."""
+    def start(self, guest: base.Guest) -> int:
+        """See base.Module. The guest has a child process; signals end this one, and with PID 1 the kernel ends all."""
+        child = os.fork()
+        if child == 0:
+            _default_signals()
+            os._exit(base.guarded(lambda: self._run(guest)))
+        _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        return code if code >= 0 else 128 - code
+
+    def _run(self, guest: base.Guest) -> int:
         self._faults.restore()
-        imports = self._imports(argv, env, preopens)
+        imports = self._imports(guest)
         try:
-            self._wasmer.Instance(self._module, imports).exports._start()
+            getattr(self._wasmer.Instance(self._module, imports).exports, guest.function)()
         except RuntimeError as error:
             return _judge(str(error).partition("\n")[0].removeprefix("RuntimeError: "))
         return 0
 
-    def _imports(self, argv: list[str], env: list[str], preopens: list[tuple[str, str]]) -> "Any":
+    def _imports(self, guest: base.Guest) -> "Any":
         wasi = self._wasmer.wasi
-        state = wasi.StateBuilder(argv[0]).arguments(argv[1:])
-        for entry in env:
+        state = wasi.StateBuilder(guest.argv[0]).arguments(guest.argv[1:])
+        for entry in guest.env:
             name, _, value = entry.partition("=")
             state.environment(name, value)
-        for host, guest in preopens:
-            state.map_directory(guest, host)
+        for place, name, _ in guest.preopens:
+            state.map_directory(name, place)
         version = wasi.get_version(self._module, strict=False) or wasi.Version.LATEST
-        return state.finalize().generate_import_object(self._store, version)
+        return state.finalize().generate_import_object(self._engine_store, version)
 
 
 def _judge(message: str) -> int:

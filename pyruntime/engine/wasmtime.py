@@ -1,35 +1,30 @@
-"""wasmtime: WASI preview 1 command modules, compiled by Cranelift.
+"""wasmtime: modules of WASI preview 1, compiled by Cranelift.
 
-Objects of the C library are not freed: the process that prepares a module soon ends or becomes the container, and
-the container ends with the module.
+Objects of the C library are not freed: the process that compiles ends afterwards, the one that loads becomes the
+container and ends with the guest.
 """
 
+import posix as os
+
 from pyruntime.engine import base
-from pyruntime.engine.binding import Library
-from pyruntime.engine.cdata import (
-    HostFunction,
-    address,
-    buffer,
-    bytes_at,
-    cell,
-    strings,
-    uint32_at,
-    vector_at,
-    words,
-)
+from pyruntime.engine.binding import Library, check, message
+from pyruntime.engine.cdata import HostFunction, address, buffer, bytes_at, cell, strings, uint32_at, vector_at, words
 from pyruntime.engine.faults import FaultHandlers
 from pyruntime.engine.find import find_package, untrusted
 from pyruntime.errors import Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyruntime.engine.select import Selection
 
 WASI_NAMES = (b"wasi_snapshot_preview1", b"wasi_unstable")
 _MAGIC = b"\0asm"
 _I32 = 0  # wasm_valkind_t
 _EXTERN_UNION = 8  # where the function lies in a wasmtime_extern_t {kind, union}
 _ROOM = 8 << 30  # by default each memory reserves 4 GiB and guard pages, and more for the copy when it grows
+_TABLE = 10_000_000  # elements of a table: what the WebAssembly JavaScript interface allows
+_DEFAULT = -1  # wasmtime_store_limiter: leave this one as it is
+_FRAMES = 32  # of a backtrace that are shown
 
 TRAPS = (
     "stack overflow", "out of bounds memory access", "misaligned atomic memory access", "out of bounds table access",
@@ -44,7 +39,6 @@ class Wasmtime:
     """The wasmtime engine, through the C library inside the Python package."""
 
     name = "wasmtime"
-    run = staticmethod(base.run)
 
     def __init__(self) -> None:
         self._library: "Library | None" = None
@@ -55,11 +49,42 @@ class Wasmtime:
         self._load()
         return self._version
 
-    def prepare(self, wasm: bytes, address_space: "int | None" = None) -> "WasmtimeModule":
-        """See base.Engine. The binary is compiled here, on one thread: see wasmtime_config_parallel_compilation_set."""
+    def abilities(self) -> base.Abilities:
+        """See base.Engine."""
+        self._load()
+        proposals = (
+            "simd", "relaxed-simd", "tail-call", "memory64", "multi-memory", "threads", "exception-handling", "gc",
+            "function-references", "wide-arithmetic",
+        )  # fmt: skip
+        limits = ("memory", "fuel", "seconds", "address_space")
+        return base.Abilities(("wasm-module", "wat"), ("0.1",), proposals, limits, artefacts=True)
+
+    def cache_key(self, limits: base.Limits) -> str:
+        """See base.Engine."""
+        self._load()
+        return f"{self.name} {self._version} {settings(limits)} {os.uname().machine}"
+
+    def compile(self, wasm: bytes, limits: base.Limits) -> bytes:
+        """See base.Engine. The binary is compiled on one thread: see wasmtime_config_parallel_compilation_set."""
         library = self._load()
-        engine = library.wasm_engine_new_with_config(_configuration(library, address_space))
-        return WasmtimeModule(library, engine, wasm if wasm.startswith(_MAGIC) else _binary(library, wasm))
+        engine = new_engine(library, limits)
+        binary = wasm if wasm.startswith(_MAGIC) else _binary(library, wasm)
+        module, artefact = cell(), cell(2)
+        check(library, library.wasmtime_module_new(engine, binary, len(binary), module), "not a valid Wasm module")
+        check(library, library.wasmtime_module_serialize(module[0], artefact), "the compiled module")
+        return bytes_at(artefact)
+
+    def load(self, artefact: "str | bytes", selection: "Selection", limits: base.Limits) -> "WasmtimeModule":
+        """See base.Engine."""
+        library = self._load()
+        engine, module = new_engine(library, limits), cell()
+        if isinstance(artefact, str):
+            path = artefact.encode("utf-8", "surrogateescape")
+            error = library.wasmtime_module_deserialize_file(engine, path, module)
+        else:
+            error = library.wasmtime_module_deserialize(engine, artefact, len(artefact), module)
+        check(library, error, "the compiled module")
+        return WasmtimeModule(library, engine, module[0], selection.function)
 
     def _load(self) -> Library:
         if self._library is None:
@@ -71,69 +96,75 @@ class Wasmtime:
         return self._library
 
 
-def _configuration(library: Library, address_space: "int | None") -> "Any":
-    config = library.wasm_config_new()
+def settings(limits: base.Limits) -> str:
+    """The names of what is not as the engine has it by default; each changes the code it makes."""
+    asked = {
+        "epochs": limits.seconds is not None,
+        "fuel": limits.fuel is not None,
+        "small": limits.address_space is not None and limits.address_space < _ROOM,
+    }
+    return ",".join(name for name, on in asked.items() if on)
+
+
+def new_engine(library: Library, limits: base.Limits) -> int:
+    """A wasm_engine_t that compiles and runs under these limits."""
+    config, asked = library.wasm_config_new(), settings(limits).split(",")
     # The compiler's threads would stay behind, and a forked child that compiles would wait for them for ever.
     library.wasmtime_config_parallel_compilation_set(config, False)
-    if address_space is not None and address_space < _ROOM:
+    library.wasmtime_config_epoch_interruption_set(config, "epochs" in asked)
+    library.wasmtime_config_consume_fuel_set(config, "fuel" in asked)
+    if "small" in asked:
         library.wasmtime_config_memory_reservation_set(config, 0)
         library.wasmtime_config_memory_reservation_for_growth_set(config, 1 << 20)
         library.wasmtime_config_memory_guard_size_set(config, 1 << 16)
-    return config
+    return int(library.wasm_engine_new_with_config(config))
 
 
 def _binary(library: Library, text: bytes) -> bytes:
     vector = cell(2)
-    _check(library, library.wasmtime_wat2wasm(text, len(text), vector), "not valid WAT text")
+    check(library, library.wasmtime_wat2wasm(text, len(text), vector), "not valid WAT text")
     return bytes_at(vector)
-
-
-def _check(library: Library, error: "int | None", what: str) -> None:
-    if error:
-        raise Error(f"{what}: {_message(library.wasmtime_error_message, error)}")
-
-
-def _message(read: "Any", thing: int) -> str:
-    """The engine's words for an error or trap, on one line."""
-    vector = cell(2)
-    read(thing, vector)
-    lines = bytes_at(vector).rstrip(b"\0").decode("utf-8", "replace").splitlines()
-    parts = [line.strip().lstrip("0123456789: ") for line in lines]
-    return ": ".join(part.rstrip(":") for part in parts if part not in ("", "Caused by:"))
 
 
 class WasmtimeModule:
     """A compiled module whose imports are resolved; see base.Module."""
 
-    def __init__(self, library: Library, engine: int, wasm: bytes) -> None:
+    def __init__(self, library: Library, engine: int, module: int, function: str) -> None:
         self._library = library
         self._engine = engine
         self._exit_status: "int | None" = None
-        module = cell()
-        _check(library, library.wasmtime_module_new(engine, wasm, len(wasm), module), "not a valid Wasm module")
-        self._require_start(module[0])
-        self._before = self._link(module[0])
+        self._results = self._signature(module, function)
+        self._before = self._link(module)
         self._faults = FaultHandlers()
 
-    def _require_start(self, module: int) -> None:
-        exports = cell(2)
-        self._library.wasmtime_module_exports(module, exports)
-        names = [self._export_name(item) for item in words(exports)]
-        if "_start" not in names:
-            known = ", ".join(names[:8]) or "nothing"
-            raise Error(f"the module exports no _start, so it is a library, not a program (it exports {known})")
+    def _signature(self, module: int, function: str) -> int:
+        """How many results the function has. Raises Error unless it is exported and takes nothing."""
+        library, exports = self._library, cell(2)
+        library.wasmtime_module_exports(module, exports)
+        found = {self._name(library.wasm_exporttype_name(item)): item for item in words(exports)}
+        functions = {}
+        for name, item in found.items():
+            shape = library.wasm_externtype_as_functype_const(library.wasm_exporttype_type(item))
+            if shape:
+                functions[name] = shape
+        if function not in functions:
+            raise Error(absent(function, list(functions)))
+        takes = vector_at(library.wasm_functype_params(functions[function]))[0] or 0
+        if takes:
+            raise Error(f"its function {function} takes {takes} parameters, and nobody would give them; name another")
+        return int(vector_at(library.wasm_functype_results(functions[function]))[0] or 0)
 
-    def _export_name(self, item: int) -> str:
-        return bytes_at(vector_at(self._library.wasm_exporttype_name(item))).decode("utf-8", "replace")
+    def _name(self, vector: int) -> str:
+        return bytes_at(vector_at(vector)).decode("utf-8", "replace")
 
     def _link(self, module: int) -> int:
         library = self._library
         linker = library.wasmtime_linker_new(self._engine)
-        _check(library, library.wasmtime_linker_define_wasi(linker), "wasmtime cannot provide WASI")
+        check(library, library.wasmtime_linker_define_wasi(linker), "wasmtime cannot provide WASI")
         library.wasmtime_linker_allow_shadowing(linker, True)
         self._own_proc_exit(linker)
         before = cell()
-        _check(library, library.wasmtime_linker_instantiate_pre(linker, module, before), "the module cannot be linked")
+        check(library, library.wasmtime_linker_instantiate_pre(linker, module, before), "the module cannot be linked")
         return int(before[0])
 
     def _own_proc_exit(self, linker: int) -> None:
@@ -146,67 +177,96 @@ class WasmtimeModule:
         self._proc_exit = HostFunction(self._exit)  # kept: the library holds its address only
         for name in WASI_NAMES:
             arguments = (linker, name, len(name), b"proc_exit", 9, shape, self._proc_exit, None, None)
-            _check(library, library.wasmtime_linker_define_func_unchecked(*arguments), "proc_exit")
+            check(library, library.wasmtime_linker_define_func_unchecked(*arguments), "proc_exit")
 
     def _exit(self, data: "int | None", caller: int, arguments: int, count: int) -> int:
         self._exit_status = uint32_at(arguments)
         return int(self._library.wasmtime_trap_new(b"exit", 4))
 
-    def start(self, argv: list[str], env: list[str], preopens: list[tuple[str, str]]) -> int:
+    def start(self, guest: base.Guest) -> int:
         """See base.Module."""
         library = self._library
         self._faults.restore()
         store = library.wasmtime_store_new(self._engine, None, None)
         context = library.wasmtime_store_context(store)
-        wasi = self._wasi(argv, env, preopens)
-        _check(library, library.wasmtime_context_set_wasi(context, wasi), "WASI cannot be set up")
-        self._call_start(context)
+        self._limit(store, context, guest.limits)
+        check(library, library.wasmtime_context_set_wasi(context, self._wasi(guest)), "WASI cannot be set up")
+        self._call(context, guest.function.encode())
         return self._exit_status or 0
 
-    def _call_start(self, context: int) -> None:
+    def _limit(self, store: int, context: int, limits: base.Limits) -> None:
+        library = self._library
+        memory = _DEFAULT if limits.memory is None else limits.memory
+        library.wasmtime_store_limiter(store, memory, _TABLE, _DEFAULT, _DEFAULT, _DEFAULT)
+        if limits.fuel is not None:
+            check(library, library.wasmtime_context_set_fuel(context, limits.fuel), "fuel")
+        if limits.seconds is not None:
+            library.wasmtime_context_set_epoch_deadline(context, 1)
+
+    def _call(self, context: int, function: bytes) -> None:
         library = self._library
         instance, trap, export = cell(2), cell(), cell(8)
         error = library.wasmtime_instance_pre_instantiate(self._before, context, instance, trap)
         self._judge(error, trap[0])
         if self._exit_status is None:
-            library.wasmtime_instance_export_get(context, instance, b"_start", 6, export)
-            trap = cell()
-            function = address(export) + _EXTERN_UNION
-            self._judge(library.wasmtime_func_call(context, function, None, 0, None, 0, trap), trap[0])
+            library.wasmtime_instance_export_get(context, instance, function, len(function), export)
+            trap, results = cell(), cell(4 * self._results)  # wasmtime_val_t has at most 32 bytes
+            called = address(export) + _EXTERN_UNION
+            error = library.wasmtime_func_call(context, called, None, 0, results, self._results, trap)
+            self._judge(error, trap[0])
 
     def _judge(self, error: "int | None", trap: "int | None") -> None:
         """Raise what a call left behind, unless it was our own proc_exit that ended it."""
         if self._exit_status is not None:
             return
-        _check(self._library, error, "the module cannot be started")
+        check(self._library, error, "the module cannot be started")
         if trap:
-            raise base.TrapError(self._kind(trap))
+            raise base.TrapError("\n".join([self._kind(trap), *self._backtrace(trap)]))
 
     def _kind(self, trap: int) -> str:
         code = buffer(bytes(4))
         if self._library.wasmtime_trap_code(trap, code) and bytes(code)[0] < len(TRAPS):
             return TRAPS[bytes(code)[0]]
-        return _message(self._library.wasm_trap_message, trap)
+        return message(self._library.wasm_trap_message, trap)
 
-    def _wasi(self, argv: list[str], env: list[str], preopens: list[tuple[str, str]]) -> int:
+    def _backtrace(self, trap: int) -> "list[str]":
+        """A line for each frame, innermost first: the function's name and index, the offset in the binary."""
+        library, frames = self._library, cell(2)
+        library.wasm_trap_trace(trap, frames)
+        lines = []
+        for frame in words(frames)[:_FRAMES]:
+            index, offset = library.wasm_frame_func_index(frame), library.wasm_frame_module_offset(frame)
+            name = library.wasmtime_frame_func_name(frame)
+            lines.append(f"    at {self._name(name) if name else '<no name>'} (function {index}, offset {offset:#x})")
+        return lines
+
+    def _wasi(self, guest: base.Guest) -> int:
         library = self._library
         wasi: int = library.wasi_config_new()
-        pairs = [entry.partition("=") for entry in env]
-        arguments = strings(argv)
+        pairs = [entry.partition("=") for entry in guest.env]
+        arguments = strings(guest.argv)
         names = strings([name for name, _, _ in pairs])
         values = strings([value for _, _, value in pairs])
-        if not library.wasi_config_set_argv(wasi, len(argv), arguments):
+        if not library.wasi_config_set_argv(wasi, len(guest.argv), arguments):
             raise Error("an argument is not UTF-8, and WASI has no other text")
-        if not library.wasi_config_set_env(wasi, len(env), names, values):
+        if not library.wasi_config_set_env(wasi, len(pairs), names, values):
             raise Error("an environment variable is not UTF-8, and WASI has no other text")
         library.wasi_config_inherit_stdin(wasi)
         library.wasi_config_inherit_stdout(wasi)
         library.wasi_config_inherit_stderr(wasi)
-        for host, guest in preopens:
-            self._preopen(wasi, host, guest)
+        for place, name, read_only in guest.preopens:
+            self._preopen(wasi, place, name, read_only)
         return wasi
 
-    def _preopen(self, wasi: int, host: str, guest: str) -> None:
-        path, name = (text.encode("utf-8", "surrogateescape") for text in (host, guest))
-        if not self._library.wasi_config_preopen_dir(wasi, path, name, True):
-            raise Error(f"{host}: cannot be opened for the guest as {guest}")
+    def _preopen(self, wasi: int, place: str, name: str, read_only: bool) -> None:
+        path, shown = (text.encode("utf-8", "surrogateescape") for text in (place, name))
+        if not self._library.wasi_config_preopen_dir(wasi, path, shown, not read_only):
+            raise Error(f"{place}: cannot be opened for the guest as {name}")
+
+
+def absent(function: str, functions: "list[str]") -> str:
+    """Say that a function is not exported, and what can be called instead."""
+    known = ", ".join(functions[:8]) or "none"
+    advice = "name one of them, as PATH#NAME, in process.args[0]" if functions else "build it as a command"
+    what = "it is a library, not a program: " if function == "_start" else ""
+    return f"{what}it exports no function {function}, but {known}; {advice}"

@@ -139,17 +139,11 @@ def _barrier(request: Request) -> "list[Step]":
 
 
 def _module(process: Process, facts: Facts) -> "list[Step]":
-    selection = facts.module
-    if selection is None:
+    if facts.module is None:
         return []
-    from pyruntime.engine.engines import load  # while planning, and only for a module
+    from pyruntime.plan import wasm  # while planning, and only for a module
 
-    space = next((r.soft for r in process.rlimits if r.type == "RLIMIT_AS"), None)
-    return [
-        program.LoadModule(
-            selection.because, selection.path, len(selection.wasm), selection.engine, lambda: load(selection, space)
-        )
-    ]
+    return wasm.load(facts.module, process)
 
 
 def _process_settings(config: Config, process: Process, facts: Facts) -> "list[Step]":
@@ -197,9 +191,9 @@ def _finish(
     last: Step = program.Execve("process.args", process.args)
     found: "list[Step]" = []
     if facts.module is not None:
-        from pyruntime.engine.base import guest_env
+        from pyruntime.plan import wasm
 
-        last = program.EnterModule(facts.module.because, process.args, process.cwd, guest_env)
+        last = wasm.enter(facts.module, process)
     else:
         found.append(program.FindProgram("process.args[0]", process.args[0]))
         found.append(program.EncodeArguments("process.args", process.args))

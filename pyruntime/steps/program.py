@@ -8,9 +8,6 @@ from pyruntime.steps.base import HOST, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pyruntime.engine.base import Engine, Module
     from pyruntime.walk.walker import Walker
 
 _S_IFMT, _S_IFDIR = 0o170000, 0o040000
@@ -148,60 +145,6 @@ class Execve(Step):
             image.execve()
         except OSError as error:
             raise Error(f"exec {walker.texts['program']}: {reason(error)}") from None
-
-
-class LoadModule(Step):
-    """Compile the Wasm module before the fork: the engine's library must not be looked for inside the container."""
-
-    lane = HOST
-
-    def __init__(self, because: str, path: str, size: int, engine: str, load: "object") -> None:
-        super().__init__(because)
-        self.path = path
-        self.size = size
-        self.engine = engine
-        self.load = load
-
-    def describe(self) -> str:
-        return (
-            f"load the Wasm module {self.path} ({self.size} bytes) with {self.engine or 'the first engine that works'}"
-        )
-
-    def run(self, walker: "Walker") -> None:
-        walker.objects["module"] = self.load()  # type: ignore[operator]
-
-
-class EnterModule(Step):
-    """Run the module's _start in this process, where a native container would execve."""
-
-    def __init__(
-        self, because: str, args: "list[str]", cwd: str, guest_env: "Callable[[list[str], str], list[str]]"
-    ) -> None:
-        super().__init__(because)
-        self.args = args
-        self.cwd = cwd
-        self.guest_env = guest_env  # the engines' rule, imported while planning and only for a module
-
-    def describe(self) -> str:
-        return f"enter the Wasm module: _start of {' '.join(self.args)}, / preopened"
-
-    def run(self, walker: "Walker") -> None:
-        engine, module = self._module(walker)
-        env = walker.objects["env"]
-        entries = (
-            [b"=".join(item).decode("utf-8", "surrogateescape") for item in env.items()]
-            if isinstance(env, dict)
-            else []
-        )
-        process.close_above(2)
-        walker.channel = None
-        os._exit(engine.run(module, self.args, self.guest_env(entries, self.cwd), [("/", "/")]))
-
-    def _module(self, walker: "Walker") -> "tuple[Engine, Module]":
-        loaded = walker.objects["module"]
-        if not isinstance(loaded, tuple):
-            raise SystemError("no module was loaded")
-        return loaded
 
 
 class AwaitExec(Step):

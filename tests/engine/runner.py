@@ -1,9 +1,9 @@
 """Run one module the way a container's init does; started by test_guests.py as a program of its own.
 
-    runner.py ENGINE MODULE [--env A=B]... [--preopen HOST:GUEST]... [--chroot DIR] [--rlimit-as BYTES] -- ARGV...
+    runner.py ENGINE MODULE [--env A=B]... [--preopen HOST:GUEST]... [--chroot DIR] [--fuel N]... -- ARGV...
 
-The module is prepared first. Then a child forks, gives back all signals to their defaults, changes its root, refuses
-to import and to open anything, and runs it. The exit status is the guest's.
+The module is compiled and loaded first. Then a child forks, gives back all signals to their defaults, changes its root,
+refuses to import and to open anything, and runs it. The exit status is the guest's.
 """
 
 import argparse
@@ -23,6 +23,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--preopen", action="append", default=[])
     parser.add_argument("--chroot")
     parser.add_argument("--rlimit-as", type=int)
+    parser.add_argument("--read-only", action="append", default=[], help="a --preopen that is")
+    parser.add_argument("--function", default="_start")
+    parser.add_argument("--memory", type=int)
+    parser.add_argument("--fuel", type=int)
+    parser.add_argument("--seconds", type=float)
     parser.add_argument("--in-place", action="store_true", help="no fork: this process becomes the guest")
     parser.add_argument("argv", nargs="*")
     return parser.parse_args()
@@ -48,21 +53,28 @@ def refuse(event: str, details: object) -> None:
 
 def main() -> int:
     asked = arguments()
+    from pyruntime.engine import base
+    from pyruntime.engine.compile import compiled
     from pyruntime.engine.engines import make
+    from pyruntime.engine.select import Selection
     from pyruntime.errors import Error
 
     engine = make(asked.engine)
+    limits = base.Limits(asked.memory, asked.fuel, asked.seconds, asked.rlimit_as)
     try:
         with open(asked.module, "rb") as file:
-            module = engine.prepare(file.read(), asked.rlimit_as)
+            wasm = file.read()
+        selection = Selection(asked.engine, asked.module, wasm, "the test", function=asked.function)
+        module = engine.load(compiled(engine, wasm, limits), selection, limits)
     except Error as error:
         sys.exit(f"refused: {error}")
     assert len(os.listdir("/proc/self/task")) == 1, "preparing left threads behind"
-    preopens = [tuple(pair.split(":")) for pair in asked.preopen]
+    preopens = [(*pair.split(":"), pair in asked.read_only) for pair in asked.preopen]
+    guest = base.Guest(asked.argv, asked.env, "/", preopens, asked.function, limits)
     child = 0 if asked.in_place else os.fork()
     if child == 0:
         confine(asked)
-        os._exit(engine.run(module, asked.argv, asked.env, preopens))
+        os._exit(base.run(module, guest))
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 

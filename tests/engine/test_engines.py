@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyruntime.engine import engines, find
+from pyruntime.engine.base import Limits
 from pyruntime.engine.engines import load, make, report
 from pyruntime.engine.select import ENGINES, Selection
 from pyruntime.errors import Error, Unsupported
@@ -56,7 +57,7 @@ def test_a_bad_module_is_told_with_its_path(monkeypatch: pytest.MonkeyPatch) -> 
         def probe(self) -> str:
             return "1"
 
-        def prepare(self, wasm: bytes, address_space: "int | None" = None) -> None:
+        def compile(self, wasm: bytes, limits: Limits) -> bytes:
             raise Error("not a valid Wasm module: too short")
 
     monkeypatch.setattr(engines, "make", lambda name: Picky())

@@ -151,12 +151,13 @@ def test_a_start_section_runs_and_may_exit(guest: Guest) -> None:
         ("(call_indirect (i32.const 0))", "(table 1 funcref)", b"element"),
     ],
 )
-def test_a_trap_is_134_and_one_line(guest: Guest, text: str, more: str, words: bytes) -> None:
+def test_a_trap_is_134_with_its_kind_first(guest: Guest, text: str, more: str, words: bytes) -> None:
     done = guest.run(body(text, more))
     assert done.returncode == 134
-    assert done.stderr.startswith(b"wasm trap: ")
-    assert words in done.stderr
-    assert done.stderr.count(b"\n") == 1
+    first, *frames = done.stderr.splitlines()
+    assert first.startswith(b"wasm trap: ")
+    assert words in first
+    assert all(line.startswith(b"    at ") for line in frames)
 
 
 def test_arguments_arrive_one_by_one(guest: Guest) -> None:
@@ -218,7 +219,7 @@ def test_nothing_is_opened_or_imported_after_the_root_changed(guest: Guest, tmp_
     options = (f"--chroot={tmp_path}/root", "--preopen=/:/")
     done = guest.run(show(guest.engine, "note.txt"), *options)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"inside", b"")
-    assert guest.run(body("unreachable"), *options).stderr == b"wasm trap: unreachable\n"
+    assert guest.run(body("unreachable"), *options).stderr.startswith(b"wasm trap: unreachable\n")
 
 
 def test_a_preopen_that_is_not_there_is_told(guest: Guest, tmp_path: Path) -> None:
@@ -233,7 +234,7 @@ def test_a_preopen_that_is_not_there_is_told(guest: Guest, tmp_path: Path) -> No
     [
         ("(module", "not"),
         ('(module (func (export "_start") (i32.add)))', "type mismatch|values remaining|operand"),
-        ('(module (func (export "other")))', "exports no _start"),
+        ('(module (func (export "other")))', "exports no function _start|exports no _start"),
     ],
 )
 def test_a_bad_module_is_refused_before_the_container_is_made(guest: Guest, wat: str, words: str) -> None:

@@ -1,6 +1,6 @@
 """What `explain` tells about a step: one table, keyed by the step's class; its files are the themes of `steps/`."""
 
-from pyruntime.look.why import devices, identity, limits, lsm, namespaces, program, record, rootfs, stdio
+from pyruntime.look.why import devices, identity, limits, lsm, namespaces, program, record, rootfs, stdio, wasm
 from pyruntime.look.why.entry import Why
 
 TABLE: "dict[str, Why]" = {
@@ -13,4 +13,5 @@ TABLE: "dict[str, Why]" = {
     **identity.TABLE,
     **stdio.TABLE,
     **program.TABLE,
+    **wasm.TABLE,
 }
