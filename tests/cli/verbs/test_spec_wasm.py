@@ -119,12 +119,38 @@ def test_arguments_belong_to_a_module(box: Box) -> None:
     assert "after --wasm FILE only" in box.error("spec", "sh")
 
 
-@pytest.mark.root
-def test_it_runs(box: Box) -> None:
+# Ends with the number of environment variables it was given.
+COUNT = """(module
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (drop (call $sizes (i32.const 0) (i32.const 4)))
+    (call $exit (i32.load (i32.const 0)))))"""
+
+
+@pytest.fixture
+def engine() -> None:
     try:
         make("wasmtime").probe()
     except Error as error:
         pytest.skip(f"wasmtime cannot run here: {error}")
+
+
+@pytest.mark.root
+def test_the_environment_is_as_empty_as_the_bundle_says(box: Box, engine: None, tmp_path: Path) -> None:
+    (tmp_path / "count.wat").write_text(COUNT)
+    box.ok("spec", "--wasm", str(tmp_path / "count.wat"), "-b", str(box.bundle))
+    assert box("run", "-b", str(box.bundle), box.id()).returncode == 0
+    box.configure(process__env=["A=1", "B="], process__cwd="/tmp")
+    assert box("run", "-b", str(box.bundle), box.id()).returncode == len(("A", "B", "PWD"))
+    (box.bundle / "rootfs/etc").mkdir()
+    (box.bundle / "rootfs/etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    assert box("run", "-b", str(box.bundle), box.id()).returncode == len(("A", "B", "PWD", "HOME"))
+
+
+@pytest.mark.root
+def test_it_runs(box: Box, engine: None) -> None:
     box.ok("spec", "--wasm", str(HELLO), "-b", str(box.bundle), "one", "two words")
     done = box("run", "-b", str(box.bundle), box.id())
     assert (done.returncode, done.stderr) == (0, "")
