@@ -2,8 +2,8 @@
 
     bundled.py [--engine NAME] [--root DIR] [--env A=B]... MODULE [ARGUMENT...]
 
-The guest's `/` is a copy of DIR (empty without), with the module beside what is in it: nothing that a test writes
-reaches the suite's files. stdin, stdout, stderr and the exit status are the container's.
+The guest's `/` is a copy of DIR with the module beside what is in it, so that nothing a test writes reaches the suite's
+files; without DIR no directory is opened for the guest. stdin, stdout, stderr and the exit status are the container's.
 """
 
 import argparse
@@ -49,8 +49,8 @@ def make(guest: Guest, folder: Path) -> None:
     config = document(program, guest.arguments, rootless=os.geteuid() != 0)
     config["root"]["readonly"] = False
     config["process"]["env"] = [f"{name}={value}" for name, value in guest.env.items()]
-    if guest.engine:
-        config["annotations"] = {"run.oci.handler": guest.engine}
+    asked = {"run.oci.handler": guest.engine, "pyruntime.wasm.preopens": "" if guest.root else "none"}
+    config["annotations"] = {name: value for name, value in asked.items() if value}
     (folder / "config.json").write_text(json.dumps(config))
 
 
