@@ -317,17 +317,19 @@ _VERBS = (
     ),
     Verb(
         "spec",
-        "",
+        "[ARGUMENT...]",
         "write a config.json to begin with",
-        "Never replaces a file that is there.",
+        "Never replaces a file that is there. With --wasm the bundle is ready to run: its rootfs is made too, around "
+        "a copy of FILE. ARGUMENTs are handed to FILE; write -- before one that begins with a dash.",
         "spec --bundle /srv/box",
         (
             _BUNDLE,
             Option("file", "f", STRING, "FILE", "write to FILE (default: config.json in the bundle)"),
             Option("rootless", "", BOOL, "", "for use without root: a user namespace, no limits"),
+            Option("wasm", "", STRING, "FILE", "make a bundle that runs FILE, a WebAssembly program"),
         ),
         least=0,
-        most=0,
+        most=None,
     ),
     Verb(
         "features",
@@ -416,6 +418,23 @@ _VERBS = (
         group=LOOK,
         least=0,
         most=0,
+    ),
+    Verb(
+        "wasm",
+        "engines | cache list|prune|warm [FILE...]",
+        "show Wasm engines, and the compiled modules that are kept",
+        "`engines` tells what each engine can do, or why it is absent. Compiled modules are kept for the next start, "
+        "the least recently used ones go first: `cache list` shows them, `cache prune` removes them down to --size, "
+        "`cache warm` compiles each FILE ahead of its first container.",
+        "wasm cache warm /srv/box/rootfs/hello.wasm",
+        (
+            Option("json", "", BOOL, "", "print JSON (engines and cache list)"),
+            Option("size", "", SIZE, "BYTES", "keep at most so many bytes (cache prune; default: 1g)"),
+            Option("engine", "", STRING, "NAME", "compile for this engine (cache warm; default: the first there is)"),
+            Option("annotation", "", LIST, "NAME=VALUE", "compile as for a container with this (cache warm)"),
+        ),
+        group=LOOK,
+        most=None,
     ),
     Verb(
         "help",

@@ -5,6 +5,7 @@ from pyruntime.config.process import ExecCPUAffinity, Process
 from pyruntime.config.ranges import numbers
 from pyruntime.config.rules.process import LAST_CPU
 from pyruntime.host.facts import Facts
+from pyruntime.pack import bring
 from pyruntime.plan import identity, seccomp, stdio
 from pyruntime.plan.request import Request
 from pyruntime.state.store import Container
@@ -89,6 +90,7 @@ def _left(container: Container) -> "set[str]":
 def _module(container: Container, process: Process, facts: Facts) -> "Wasm | None":
     if facts.module is None:
         return None
+    bring("wasm")
     from pyruntime.plan.wasm import Wasm  # while planning, and only for a module
 
     memory = container.own.get("resources", {}).get("memory", {}).get("limit")

@@ -5,6 +5,7 @@ from pyruntime.config.process import Process
 from pyruntime.config.spec import Config
 from pyruntime.errors import ConfigError
 from pyruntime.host.facts import Facts
+from pyruntime.pack import bring
 from pyruntime.plan import devices, hooks, identity, limits, namespaces, rootfs, seccomp, stdio
 from pyruntime.plan.request import Request
 from pyruntime.plan.seccomp import Profile
@@ -157,6 +158,7 @@ def _barrier(request: Request) -> "list[Step]":
 def _module(config: Config, process: Process, facts: Facts) -> "Wasm | None":
     if facts.module is None:
         return None
+    bring("wasm")
     from pyruntime.plan.wasm import Wasm  # while planning, and only for a module
 
     resources = config.linux.resources
