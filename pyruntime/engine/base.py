@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 
 TRAPPED = 134  # 128 + SIGABRT: what a native program that aborts leaves; 137 would look like an OOM kill
 
+_NAME = 100  # characters of a module's own names that are shown
+
 
 class Limits:
     """What a guest may use; None is no limit.
@@ -197,6 +199,11 @@ def _complain(text: str) -> None:
         os.write(2, lines.encode("utf-8", "backslashreplace"))
     except OSError:
         return  # stderr is closed or full: the exit status still tells
+
+
+def shown(name: str) -> str:
+    """A name that a module gives itself, as it may stand in a line of ours: such names have any length and content."""
+    return one_line(name if len(name) <= _NAME else name[:_NAME] + "…")
 
 
 def guest_env(env: "list[str]", cwd: str) -> "list[str]":

@@ -272,7 +272,8 @@ class WasmtimeModule:
         for frame in words(frames)[:_FRAMES]:
             index, offset = library.wasm_frame_func_index(frame), library.wasm_frame_module_offset(frame)
             name = library.wasmtime_frame_func_name(frame)
-            lines.append(f"    at {self._name(name) if name else '<no name>'} (function {index}, offset {offset:#x})")
+            shown = base.shown(self._name(name)) if name else "<no name>"
+            lines.append(f"    at {shown} (function {index}, offset {offset:#x})")
         return lines
 
     def _wasi(self, guest: base.Guest) -> int:
@@ -301,7 +302,7 @@ class WasmtimeModule:
 
 def absent(function: str, functions: "list[str]") -> str:
     """Say that a function is not exported, and what can be called instead."""
-    known = ", ".join(functions[:8]) or "none"
+    known = ", ".join(map(base.shown, functions[:8])) or "none"
     advice = "name one of them, as PATH#NAME, in process.args[0]" if functions else "build it as a command"
     what = "it is a library, not a program: " if function == "_start" else ""
     return f"{what}it exports no function {function}, but {known}; {advice}"
