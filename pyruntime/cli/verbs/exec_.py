@@ -52,8 +52,8 @@ def run(context: Context) -> int:
     facts = _facts(process, container)
     steps = join(container, process, request, facts, _sub_cgroup(context), ns.apart(container.pid))
     walker = Walker(steps, tracer(context, steps))
-    if context.tracing is not None:
-        context.tracing.watch(walker)
+    if context.watcher is not None:
+        context.watcher.watch(walker)
     interruptible(walker, request.foreground)
     walker.walk()
     if detach:
