@@ -1,6 +1,5 @@
 """`run`: create and start in one, then wait, forward signals, delete."""
 
-
 from pyruntime.cli.context import Context
 from pyruntime.cli.verbs import create
 from pyruntime.cli.verbs.delete import delete
