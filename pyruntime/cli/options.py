@@ -374,7 +374,7 @@ _VERBS = (
     Verb(
         "step",
         "BUNDLE ID",
-        "make a container step by step, and look at it between the steps",
+        "make a container step by step, looking in between",
         "Stops before every step of the plan: look at the half-made container, open a shell in it, read why the step "
         "is there, go on, or quit, which takes everything back.",
         "step /srv/box box1",
