@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pyruntime.cgroup import tree
 from pyruntime.engine import annotations, select
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,6 +92,12 @@ def has_engine(launcher: Path) -> bool:
     return any(name.startswith("pyruntime.wasm.") for name in json.loads(done.stdout)["annotations"])
 
 
+def controllers() -> "list[str]":
+    """Those of the cgroup v2 tree's top."""
+    file = Path(tree.read_tree().mount or "/nonexistent") / "cgroup.controllers"
+    return file.read_text().split() if file.exists() else []
+
+
 def demand(need: str, launcher: Path) -> None:
     """Skip where the page's commands can't run."""
     if need == "root":
@@ -102,6 +109,9 @@ def demand(need: str, launcher: Path) -> None:
     elif need == "wasm":
         if not has_engine(launcher):
             pytest.skip("needs a Wasm engine: pip install wasmtime")
+    elif need == "controllers":
+        if not {"memory", "pids"} <= set(controllers()):
+            pytest.skip("needs the memory and pids controllers in the cgroup v2 tree")
     else:
         pytest.fail(f"no test knows what {need!r} in a console comment means")
 
