@@ -66,7 +66,7 @@ class Wasmtime:
         """See base.Engine."""
         self._find()
         library = os.stat(library_path(self._package))
-        return f"{self._version} {library.st_size} {library.st_mtime_ns} {settings(limits)} {cpu()}"
+        return f"{self._version} {library.st_size} {library.st_mtime_ns} {settings(limits)} no-cow {cpu()}"
 
     def compile(self, wasm: bytes, limits: base.Limits) -> bytes:
         """See base.Engine."""
@@ -120,6 +120,9 @@ def new_engine(library: Library, limits: base.Limits, parallel: bool = False) ->
     """A wasm_engine_t that compiles and runs under these limits; `parallel` compilation leaves threads."""
     config, asked = library.wasm_config_new(), settings(limits).split(",")
     library.wasmtime_config_parallel_compilation_set(config, parallel)
+    # Else memory is mapped from the artefact, whose descriptor would have to stay open in the container, or from a
+    # memfd, whose size RLIMIT_FSIZE bounds.
+    library.wasmtime_config_memory_init_cow_set(config, False)
     library.wasmtime_config_epoch_interruption_set(config, "epochs" in asked)
     library.wasmtime_config_consume_fuel_set(config, "fuel" in asked)
     if "small" in asked:
