@@ -1,7 +1,9 @@
 """`exec` of modules: into Wasm containers and native ones, as confined as the container, by the engine it names."""
 
 import os
+import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,29 @@ def name(request: pytest.FixtureRequest, wasm: Wasm, make: Make, alive: Alive) -
     bundle = holding(make("sleep", "60"))
     bundle.config["annotations"] = {"run.oci.handler": f"{wasm.engine}-smart"}
     return alive(bundle, busy=False)
+
+
+Detached = Callable[..., int]
+
+
+@pytest.fixture
+def detached(rt: Runtime, name: str) -> "Iterator[Detached]":
+    """Starts a command in the background and returns its pid.
+
+    It becomes our child; the container's pid namespace does not end before we have reaped it.
+    """
+    pids: "list[int]" = []
+
+    def start(*arguments: str) -> int:
+        file = rt.folder / new_id()
+        assert rt("exec", "--detach", "--pid-file", file, *arguments).rc == 0
+        pids.append(int(file.read_text()))
+        return pids[-1]
+
+    yield start
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def holding(bundle: Bundle) -> Bundle:
@@ -71,27 +96,20 @@ def test_standard_streams(rt: Runtime, name: str, tmp_path: Path) -> None:
         assert rt("exec", name, "/read.wasm", stdin=file).out == "name? hello ada"
 
 
-def test_it_is_inside(rt: Runtime, name: str) -> None:
+def test_it_is_inside(rt: Runtime, name: str, detached: Detached) -> None:
     """The namespaces and the cgroup are the container's."""
     out = rt("exec", name, "/host.wasm").out.splitlines()
     init = Path(f"/proc/{rt.state(name)['pid']}/cgroup").read_text().splitlines()
     assert out[0] == "inside"
     assert out[-1].startswith("0::/")
-    (pid,) = [pid for pid in _pids_after(rt, name, "/loop.wasm")]
+    pid = detached(name, "/loop.wasm")
     assert Path(f"/proc/{pid}/cgroup").read_text().splitlines() == init
     for kind in ("pid", "net", "ipc", "uts", "mnt"):
         assert os.readlink(f"/proc/{pid}/ns/{kind}") == os.readlink(f"/proc/{rt.state(name)['pid']}/ns/{kind}")
 
 
-def _pids_after(rt: Runtime, name: str, *command: str) -> "list[int]":
-    """Start a command in the background: its pid."""
-    file = rt.folder / new_id()
-    assert rt("exec", "--detach", "--pid-file", file, name, *command).rc == 0
-    return [int(file.read_text())]
-
-
-def test_detached_and_killed(rt: Runtime, name: str) -> None:
-    (pid,) = _pids_after(rt, name, "/loop.wasm")
+def test_detached_and_killed(rt: Runtime, name: str, detached: Detached) -> None:
+    pid = detached(name, "/loop.wasm")
     wait_until_busy(pid)
     assert str(pid) in rt("ps", name).out
     os.kill(pid, 15)
@@ -111,9 +129,9 @@ def test_a_signal_is_passed_on(rt: Runtime, name: str, number: int, code: int) -
     assert time.monotonic() - sent < 2
 
 
-def test_a_terminal(rt: Runtime, name: str, tmp_path: Path) -> None:
+def test_a_terminal(name: str, tmp_path: Path, detached: Detached) -> None:
     listener = Listener(tmp_path / "socket")
-    assert rt("exec", "--tty", "--detach", "--console-socket", listener.path, name, "/read.wasm").rc == 0
+    detached("--tty", "--console-socket", str(listener.path), name, "/read.wasm")
     _, master = listener.receive()
     listener.socket.close()
     os.write(master, b"ada\n")
