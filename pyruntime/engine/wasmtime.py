@@ -40,6 +40,8 @@ class Wasmtime:
     """The wasmtime engine, through the C library inside the Python package."""
 
     name = "wasmtime"
+    kinds: "tuple[str, ...]" = ("wasm-module", "wat")
+    limits: "tuple[str, ...]" = ("memory", "fuel", "seconds", "address_space")
 
     def __init__(self) -> None:
         self._library: "Library | None" = None
@@ -59,14 +61,13 @@ class Wasmtime:
             "simd", "relaxed-simd", "tail-call", "memory64", "multi-memory", "threads", "exception-handling", "gc",
             "function-references", "wide-arithmetic",
         )  # fmt: skip
-        limits = ("memory", "fuel", "seconds", "address_space")
-        return base.Abilities(("wasm-module", "wat"), ("0.1",), proposals, limits, artefacts=True)
+        return base.Abilities(self.kinds, ("0.1",), proposals, self.limits, artefacts=True)
 
     def cache_key(self, limits: base.Limits) -> str:
         """See base.Engine."""
         self._find()
         library = os.stat(library_path(self._package))
-        return f"{self._version} {library.st_size} {library.st_mtime_ns} {settings(limits)} no-cow {cpu()}"
+        return f"{self._version} {library.st_size} {library.st_mtime_ns} {settings(limits)} {cpu()}"
 
     def compile(self, wasm: bytes, limits: base.Limits) -> bytes:
         """See base.Engine."""
@@ -120,8 +121,8 @@ def new_engine(library: Library, limits: base.Limits, parallel: bool = False) ->
     """A wasm_engine_t that compiles and runs under these limits; `parallel` compilation leaves threads."""
     config, asked = library.wasm_config_new(), settings(limits).split(",")
     library.wasmtime_config_parallel_compilation_set(config, parallel)
-    # Else memory is mapped from the artefact, whose descriptor would have to stay open in the container, or from a
-    # memfd, whose size RLIMIT_FSIZE bounds.
+    # It would keep the artefact open, to map data from it when the guest begins. Who can open /proc/1/fd in the
+    # container could then write to what other containers are started from.
     library.wasmtime_config_memory_init_cow_set(config, False)
     library.wasmtime_config_epoch_interruption_set(config, "epochs" in asked)
     library.wasmtime_config_consume_fuel_set(config, "fuel" in asked)
@@ -207,6 +208,10 @@ class WasmtimeModule:
         check(library, library.wasmtime_context_set_wasi(context, self._wasi(guest)), "WASI cannot be set up")
         self._call(context, guest.function.encode())
         return self._exit_status or 0
+
+    def interrupt(self) -> None:
+        """Make a guest that computes trap at its next loop or call; for another thread."""
+        self._library.wasmtime_engine_increment_epoch(self._engine)
 
     def _limit(self, store: int, context: int, limits: base.Limits) -> None:
         library = self._library

@@ -5,7 +5,7 @@ import posix as os
 from pyruntime.cgroup.tree import sub_path
 from pyruntime.cli.context import Context
 from pyruntime.cli.grammar import DIGITS
-from pyruntime.cli.verbs.create import READ_PROGRAM, interruptible, terminals, tracer, window
+from pyruntime.cli.verbs.create import interruptible, terminals, tracer, window
 from pyruntime.config.load import load_config, load_process
 from pyruntime.config.process import Capabilities, Process
 from pyruntime.config.validate import validate_process
@@ -13,7 +13,8 @@ from pyruntime.engine.select import detect_joined
 from pyruntime.errors import ConfigError, Error, StateError, UsageError
 from pyruntime.host.descriptors import listen_fds
 from pyruntime.host.facts import Facts
-from pyruntime.kernel.paths import O_PATH, open_in_root
+from pyruntime.host.view import View
+from pyruntime.kernel.paths import O_PATH
 from pyruntime.pathtext import absolute
 from pyruntime.plan import identity
 from pyruntime.plan.join import join
@@ -82,7 +83,7 @@ def _module(process: Process, container: Container) -> "Selection | None":
         if not life.init_pid(container):  # only now is it known that the root was init's and not a later process's
             return None
         annotations = container.own["annotations"]
-        return detect_joined(process, annotations, lambda name: open_in_root(root, name, READ_PROGRAM))
+        return detect_joined(process, annotations, View(root, []).open)
     finally:
         os.close(root)
 
