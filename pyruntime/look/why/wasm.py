@@ -38,6 +38,16 @@ TABLE = {
         "7 path_resolution",
         ("LoadModule",),
     ),
+    "HideCommand": Why(
+        "A native program begins with memory of its own: execve throws the runtime's away. A module is entered without "
+        "it, and the guest, where it is root, may read /proc/self/environ: what stands there is of whoever called "
+        "the runtime. crun rewrites the command line too.",
+        "prctl(PR_SET_NAME)",
+        (("ENOENT", "this C library does not tell where the two lie"),),
+        "tr '\\0' ' ' < /proc/PID/cmdline; wc -c < /proc/PID/environ",
+        "5 proc, 2 prctl",
+        ("LoadModule",),
+    ),
     "EnterModule": Why(
         "There is no execve: this process calls the module's _start, and its exit code becomes the container's. "
         "WASI gives it arguments, environment, stdio and the container's root as its one directory.",
