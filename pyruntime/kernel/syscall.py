@@ -123,9 +123,14 @@ def buffer(content: "bytes | int") -> "Any":
     return (_Char * len(content)).from_buffer_copy(content)
 
 
+def memory(at: int, size: int) -> "Any":
+    """The bytes at an address, as a buffer; its `raw` may be set."""
+    return (_Char * size).from_address(at)
+
+
 def shared_page() -> "Any":
     """A page of zero bytes that our forks share with us: what one writes, without any call, the other reads."""
-    return (_Char * _PAGE).from_address(syscall("mmap", 0, _PAGE, _READ_WRITE, _SHARED_ANONYMOUS, -1 & 2**64 - 1, 0))
+    return memory(syscall("mmap", 0, _PAGE, _READ_WRITE, _SHARED_ANONYMOUS, -1 & 2**64 - 1, 0), _PAGE)
 
 
 def address(of: "Any") -> int:

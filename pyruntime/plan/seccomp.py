@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _WHERE = "linux.seccomp"
 _GUESTS = "rule: a Wasm module reaches no more of the kernel than its engine needs"
-_NETWORKED = ("pyruntime.wasm.network", "pyruntime.wasm.http")
-UNCONFINED = "pyruntime.wasm.seccomp"
 _SPEC_ALLOW = "SECCOMP_FILTER_FLAG_SPEC_ALLOW"
 
 
@@ -74,14 +72,16 @@ def of_guest(profile: "Profile | None", annotations: "dict[str, str]", facts: Fa
     """
     if facts.module is None or profile is not None:
         return [], []
-    asked = annotations.get(UNCONFINED, "")
+    from pyruntime.engine.annotations import HTTP, NETWORK, SECCOMP
+
+    asked = annotations.get(SECCOMP, "")
     if asked == "unconfined":
         return [], []
     if asked:
-        raise ConfigError(f'annotations["{UNCONFINED}"]', f'expected "unconfined" or no such annotation, got "{asked}"')
+        raise ConfigError(f'annotations["{SECCOMP}"]', f'expected "unconfined" or no such annotation, got "{asked}"')
     from pyruntime.steps.guestfilter import FilterGuest, MakeGuestFilter
 
-    network = any(annotations.get(name) for name in _NETWORKED)
+    network = any(annotations.get(name) for name in (HTTP, NETWORK))
 
     def make(engine: str) -> bytes:
         bring("seccomp")

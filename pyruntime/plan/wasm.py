@@ -11,6 +11,7 @@ from pyruntime.steps import wasm
 from pyruntime.steps.base import Step
 
 _LOADED = "rule: the engine's code is read before the container's files are all there is"
+_HIDDEN = "rule: what the caller's environment and command line hold is not the container's"
 _CHECKED = "rule: what runs is what the container shows"
 
 
@@ -48,7 +49,10 @@ class Wasm:
 
     def check(self) -> "list[Step]":
         """Init lane, in the container's root, as root."""
-        return [wasm.CheckModule(_CHECKED, self.selection, cache.digest_of)]
+        return [
+            wasm.CheckModule(_CHECKED, self.selection, cache.digest_of),
+            wasm.HideCommand(_HIDDEN, self.process.args),
+        ]
 
     def enter(self) -> Step:
         """The last step, in the place of execve."""

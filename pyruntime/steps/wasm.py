@@ -3,7 +3,7 @@
 import posix as os
 
 from pyruntime.errors import Error, explain_oserror
-from pyruntime.kernel import process
+from pyruntime.kernel import caller, process
 from pyruntime.steps.base import HOST, Step
 
 TYPE_CHECKING = False
@@ -82,6 +82,21 @@ class CheckModule(Step):
             f"process.args[0]: {self.selection.path} was found from outside the container, and once its mounts are "
             f"made it {what}; name it by a path without symlinks, in the rootfs or on a bind mount of a directory"
         )
+
+
+class HideCommand(Step):
+    """Take the command line and environment of our own command out of /proc, where the guest would see them."""
+
+    def __init__(self, because: str, words: "list[str]") -> None:
+        super().__init__(because)
+        self.words = [word.encode("utf-8", "surrogateescape") for word in words]
+
+    def describe(self) -> str:
+        words = b" ".join(self.words).decode("utf-8", "backslashreplace")
+        return f"overwrite our own command line in memory by {words}, and our environment by nothing"
+
+    def run(self, walker: "Walker") -> None:
+        caller.become(self.words)
 
 
 class EnterModule(Step):
