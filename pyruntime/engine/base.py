@@ -207,7 +207,10 @@ def shown(name: str) -> str:
 
 
 def guest_env(env: "list[str]", cwd: str) -> "list[str]":
-    """The environment for a guest: `env` and, unless it names one, PWD, since WASI has no working directory."""
-    if any(entry.startswith("PWD=") for entry in env):
+    """The environment for a guest: `env` and, unless it names one, PWD, since WASI has no working directory.
+
+    None for `/`, where every guest begins anyway: who has asked for no environment gets none.
+    """
+    if cwd == "/" or any(entry.startswith("PWD=") for entry in env):
         return list(env)
     return [*env, f"PWD={cwd}"]

@@ -115,7 +115,9 @@ class EnterModule(Step):
         self.enter = run
 
     def describe(self) -> str:
-        return f"enter the Wasm module: {self.guest.function} of {' '.join(self.guest.argv)}, / preopened"
+        shown = ", ".join(name + (" (read-only)" if guarded else "") for _, name, guarded in self.guest.preopens)
+        words = " ".join(self.guest.argv)
+        return f"enter the Wasm module: {self.guest.function} of {words}, {shown or 'nothing'} preopened"
 
     def run(self, walker: "Walker") -> None:
         env = walker.objects["env"]
