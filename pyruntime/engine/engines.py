@@ -187,3 +187,8 @@ def _asked(name: str) -> Answer:
         return Answer(name, engine.probe() or "unknown", engine.abilities())
     except Error as error:
         return Answer(name, "", None, str(error))
+
+
+def report() -> "dict[str, str]":
+    """The answers of `survey` in a line each: `version 50.0.1`, or the reason why not."""
+    return {answer.name: f"version {answer.version}" if answer.abilities else answer.reason for answer in survey()}
