@@ -96,11 +96,16 @@ def recursion() -> Program:
     return Program(more="(func $deeper (call $deeper))").do("(call $deeper)")
 
 
+def endless() -> Program:
+    """For the time limit."""
+    return Program().loop()
+
+
 def status() -> Program:
     return Program().exit(7)
 
 
 PROBES: "dict[str, Callable[[], Program]]" = {
     probe.__name__: probe
-    for probe in (streams, files, clocks, waiting, memory, sockets, trap, division, recursion, status)
+    for probe in (streams, files, clocks, waiting, memory, sockets, trap, division, recursion, endless, status)
 }
