@@ -87,13 +87,17 @@ def prepare(selection: "Selection", limits: Limits, place: str = "", demanded: "
     selection.digest = digest(selection.wasm)
     names = (selection.engine,) if selection.engine else ENGINES
     cache, reasons = _cache(place), []
-    for name in names:
-        try:
-            engine = make(name)
-            _demand(engine, selection, demanded)
-            return _prepared(engine, selection, limits, cache)
-        except Unsupported as error:
-            reasons.append(error.text.removeprefix(": "))
+    try:
+        for name in names:
+            try:
+                engine = make(name)
+                _demand(engine, selection, demanded)
+                return _prepared(engine, selection, limits, cache)
+            except Unsupported as error:
+                reasons.append(error.text.removeprefix(": "))
+    finally:
+        if cache:
+            cache.close()
     raise Unsupported(selection.because, "; ".join(reasons))
 
 

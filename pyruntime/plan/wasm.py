@@ -5,7 +5,7 @@ the container as its first act, while the host's files are there and readable. E
 """
 
 from pyruntime.config.process import Process
-from pyruntime.engine import annotations, base, cache, engines
+from pyruntime.engine import annotations, base, cache, engines, preopens
 from pyruntime.engine.select import Selection
 from pyruntime.steps import wasm
 from pyruntime.steps.base import Step
@@ -32,6 +32,7 @@ class Wasm:
         self.selection = selection
         self.process = process
         self.nested = in_user_namespace
+        self.preopens = preopens.preopens(asked)
 
     def prepare(self) -> "list[Step]":
         """Host lane, before the fork."""
@@ -58,7 +59,6 @@ class Wasm:
         """The last step, in the place of execve."""
         process = self.process
         function = self.selection.function
-        guest = base.Guest(
-            self.selection.argv(process.args), [], process.cwd, [("/", "/", False)], function, self.limits
-        )
+        argv = self.selection.argv(process.args)
+        guest = base.Guest(argv, [], process.cwd, self.preopens, function, self.limits)
         return wasm.EnterModule(self.selection.because, guest, base.guest_env, base.run)

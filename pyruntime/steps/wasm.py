@@ -32,7 +32,7 @@ class PrepareModule(Step):
 
     def describe(self) -> str:
         engine = self.engine or "the first engine that is there"
-        return f"find {self.path} ({self.size} bytes) compiled for {engine}, or have a confined process compile it"
+        return f"find the Wasm module {self.path} ({self.size} bytes) compiled for {engine}, or have it compiled"
 
     def run(self, walker: "Walker") -> None:
         walker.objects[_SLOT] = self.prepare()
@@ -46,7 +46,7 @@ class LoadModule(Step):
         self.path = path
 
     def describe(self) -> str:
-        return f"load the engine and the compiled {self.path}, inside the container's cgroup"
+        return f"load the engine and the compiled {self.path}, in the container's cgroup"
 
     def run(self, walker: "Walker") -> None:
         prepared = walker.objects[_SLOT]
@@ -115,7 +115,9 @@ class EnterModule(Step):
         self.enter = run
 
     def describe(self) -> str:
-        return f"enter the Wasm module: {self.guest.function} of {' '.join(self.guest.argv)}, / preopened"
+        shown = ", ".join(name + (" (read-only)" if guarded else "") for _, name, guarded in self.guest.preopens)
+        words = " ".join(self.guest.argv)
+        return f"enter the Wasm module: {self.guest.function} of {words}, {shown or 'nothing'} preopened"
 
     def run(self, walker: "Walker") -> None:
         env = walker.objects["env"]
