@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         """One way to run modules. Making the object costs nothing."""
 
         name: str
+        writes_files: bool  # whether `compile` has to write files, and so gets an empty directory to work in
 
         def probe(self) -> str:
             """Load the engine and return its version. Raises Error: what was looked for, how to install it."""

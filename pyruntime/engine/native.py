@@ -80,6 +80,12 @@ def find_library(engine: str, names: "tuple[str, ...]", advice: str) -> str:
     raise Error(f"engine {engine}: no {names[0]} in {', '.join(directories())}; {advice}")
 
 
+def identity(path: str) -> str:
+    """What tells this library from another version, or another build, of it. Raises OSError."""
+    found = os.stat(path)
+    return f"{path.rpartition('/')[2]} {found.st_size} {found.st_mtime_ns}"
+
+
 def directories() -> "list[str]":
     """Where libraries are looked for: the setting's absolute directories, then the system's."""
     machine = os.uname().machine

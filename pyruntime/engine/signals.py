@@ -24,7 +24,8 @@ def exit_on_signals() -> None:
     _signal.set_wakeup_fd(writer)
     for number in ENDING:
         _signal.signal(number, _noted)
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, ENDING)
+    # Here they stay blocked, and in the engine's threads, which inherit it: else a guest that waits would see EINTR.
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, ENDING)
     try:
         _thread.start_new_thread(_wait, (reader,))
     except RuntimeError as error:
@@ -36,6 +37,7 @@ def _noted(number: int, frame: object) -> None:
 
 
 def _wait(reader: int) -> None:
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, ENDING)
     while True:
         # _exit in a thread ends the whole process (exit_group(2)), also one that is blocked in a host call.
         for number in os.read(reader, 1):

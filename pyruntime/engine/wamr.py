@@ -88,9 +88,11 @@ class Wamr:
     """The WAMR engine."""
 
     name = "wamr"
+    writes_files = False
 
     def __init__(self) -> None:
         self._library: "Library | None" = None
+        self._path = ""
 
     def probe(self) -> str:
         """See base.Engine."""
@@ -108,14 +110,13 @@ class Wamr:
         return base.Abilities(("wasm-module",), ("0.1",), proposals, limits, artefacts=False)
 
     def cache_key(self, limits: "Limits") -> str:
-        """See base.Engine."""
-        return f"{self.name} {self.probe()}"
+        """See base.Engine: what is interpreted needs no artefact."""
+        self._find()
+        return ""
 
     def compile(self, wasm: bytes, limits: "Limits") -> bytes:
-        """See base.Engine."""
-        if not wasm.startswith(b"\0asm"):
-            raise Error("WAMR runs binaries only, and this is no binary module; use wasmtime, which takes WAT text")
-        _, _, refused = _loaded(self._load(), wasm)
+        """See base.Engine. Checks the module, and changes nothing."""
+        _, _, refused = _loaded(self._load(), _binary(wasm))
         if refused:
             raise Error(f"not a valid Wasm module: {refused}")
         return wasm
@@ -123,19 +124,29 @@ class Wamr:
     def load(self, artefact: "str | bytes", selection: "Selection", limits: "Limits") -> "WamrModule":
         """See base.Engine."""
         library = self._load()
-        wasm = selection.wasm if isinstance(artefact, str) else artefact
+        wasm = _binary(selection.wasm if isinstance(artefact, str) else artefact)
         _refuse(library, wasm, limits)
         return WamrModule(library, wasm, selection.function)
 
+    def _find(self) -> str:
+        self._path = self._path or find_library(self.name, _NAMES, _ADVICE)
+        return self._path
+
     def _load(self) -> Library:
         if self._library is None:
-            library = Library(self.name, find_library(self.name, _NAMES, _ADVICE), SHAPES, OPTIONAL)
+            library = Library(self.name, self._find(), SHAPES, OPTIONAL)
             _quiet()
             if not library.wasm_runtime_init():
                 raise Error(f"engine {self.name}: its runtime cannot be initialised; is memory left?")
             library.wasm_runtime_set_log_level(_FATAL)
             self._library = library
         return self._library
+
+
+def _binary(wasm: bytes) -> bytes:
+    if not wasm.startswith(b"\0asm"):
+        raise Error("WAMR runs binaries only, and this is WAT text; use wasmtime, or translate it with wat2wasm")
+    return wasm
 
 
 def _quiet() -> None:
@@ -182,6 +193,8 @@ def _text(error: "Any") -> str:
 
 class WamrModule:
     """A loaded module whose imports are all there; see base.Module."""
+
+    engine = "wamr"
 
     def __init__(self, library: Library, wasm: bytes, function: str) -> None:
         self._library = library

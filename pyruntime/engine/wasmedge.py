@@ -11,10 +11,10 @@ from pyruntime.engine.binary import PAGE, without_custom
 from pyruntime.engine.cdata import cell, strings
 from pyruntime.engine.deadline import end_after
 from pyruntime.engine.faults import FaultHandlers
-from pyruntime.engine.native import Library, Text, find_library, text, text_at, text_of
+from pyruntime.engine.find import cpu
+from pyruntime.engine.native import Library, Text, find_library, identity, text, text_at, text_of
 from pyruntime.engine.proposals import supported
 from pyruntime.engine.refuse import absent, require_directory, require_memory, require_room, with_parameters
-from pyruntime.engine.scratch import Scratch
 from pyruntime.errors import Error
 
 TYPE_CHECKING = False
@@ -73,6 +73,7 @@ SHAPES = {
 
 _UNIVERSAL = 1  # WasmEdge_CompilerOutputFormat_Wasm: the module with a section of native code
 _SECTION = b"wasmedge"
+_RESULT = "module.wasm"  # in the working directory of the compiler's process, which is empty
 _WASI = "wasi_snapshot_preview1"
 _TERMINATED, _OUT_OF_FUEL = 0x01, 0x03  # WasmEdge_ErrCode
 _CODE = 0xFFFFFF  # of a WasmEdge_Result: the rest is its category
@@ -85,9 +86,11 @@ class WasmEdge:
     """The WasmEdge engine."""
 
     name = "wasmedge"
+    writes_files = True
 
     def __init__(self) -> None:
         self._library: "Library | None" = None
+        self._path = ""
 
     def probe(self) -> str:
         """See base.Engine."""
@@ -102,7 +105,7 @@ class WasmEdge:
     def cache_key(self, limits: "Limits") -> str:
         """See base.Engine."""
         cost = "" if limits.fuel is None else "cost "
-        return f"{self.name} {self.probe()} {cost}{os.uname().machine}"
+        return f"{identity(self._find())} {cost}{cpu()}"
 
     def compile(self, wasm: bytes, limits: "Limits") -> bytes:
         """See base.Engine. Native code that the module brings along is left out: it would run without any limit."""
@@ -112,11 +115,9 @@ class WasmEdge:
         binary = without_custom(_binary(wasm), _SECTION)
         _parsed(library, config, binary)
         compiler = library.WasmEdge_CompilerCreate(config)
-        with Scratch() as scratch:
-            path = f"{scratch.path}/module.wasm".encode()
-            result = library.WasmEdge_CompilerCompileFromBuffer(compiler, binary, len(binary), path)
-            _check(library, result, "the module cannot be compiled")
-            return scratch.read("module.wasm")
+        result = library.WasmEdge_CompilerCompileFromBuffer(compiler, binary, len(binary), _RESULT.encode())
+        _check(library, result, "the module cannot be compiled")
+        return _read(_RESULT)
 
     def load(self, artefact: "str | bytes", selection: "Selection", limits: "Limits") -> "WasmEdgeModule":
         """See base.Engine."""
@@ -125,9 +126,13 @@ class WasmEdge:
         require_memory(selection.wasm, limits.memory)
         return module
 
+    def _find(self) -> str:
+        self._path = self._path or find_library(self.name, _NAMES, _ADVICE)
+        return self._path
+
     def _load(self) -> Library:
         if self._library is None:
-            path = find_library(self.name, _NAMES, _ADVICE)
+            path = self._find()
             library = Library(self.name, path, SHAPES)
             if _version(library) < OLDEST:
                 found = text_at(library.WasmEdge_VersionGet())
@@ -139,6 +144,14 @@ class WasmEdge:
 
 def _version(library: Library) -> "tuple[int, int]":
     return library.WasmEdge_VersionGetMajor(), library.WasmEdge_VersionGetMinor()
+
+
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return b"".join(iter(lambda: os.read(fd, 1 << 20), b""))
+    finally:
+        os.close(fd)
 
 
 def _binary(wasm: bytes) -> bytes:
@@ -183,6 +196,8 @@ def _check(library: Library, result: int, what: str) -> None:
 
 class WasmEdgeModule:
     """A valid module whose imports are all there; see base.Module."""
+
+    engine = "wasmedge"
 
     def __init__(self, library: Library, artefact: "str | bytes", function: str, limits: "Limits") -> None:
         self._library = library

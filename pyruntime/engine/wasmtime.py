@@ -40,6 +40,7 @@ class Wasmtime:
     """The wasmtime engine, through the C library inside the Python package."""
 
     name = "wasmtime"
+    writes_files = False
 
     def __init__(self) -> None:
         self._library: "Library | None" = None
