@@ -369,6 +369,23 @@ _VERBS = (
         most=2,
     ),
     Verb(
+        "wasm",
+        "engines | cache list|prune|warm [FILE...]",
+        "show Wasm engines, and the compiled modules that are kept",
+        "`engines` tells what each engine can do, or why it is absent. Compiled modules are kept for the next start, "
+        "the least recently used ones go first: `cache list` shows them, `cache prune` removes them down to --size, "
+        "`cache warm` compiles each FILE ahead of its first container.",
+        "wasm cache warm /srv/box/rootfs/hello.wasm",
+        (
+            Option("json", "", BOOL, "", "print JSON (engines and cache list)"),
+            Option("size", "", SIZE, "BYTES", "keep at most so many bytes (cache prune; default: 1g)"),
+            Option("engine", "", STRING, "NAME", "compile for this engine (cache warm; default: the first there is)"),
+            Option("annotation", "", LIST, "NAME=VALUE", "compile as for a container with this (cache warm)"),
+        ),
+        group=LOOK,
+        most=None,
+    ),
+    Verb(
         "help",
         "[COMMAND]",
         "show help, for all or for one command",

@@ -7,17 +7,22 @@ belongs to the process that becomes the container.
 import posix as os
 
 from pyruntime.engine.base import Limits
-from pyruntime.engine.cache import Cache, key_of
+from pyruntime.engine.cache import Cache, digest, key_of
 from pyruntime.engine.compile import compiled
 from pyruntime.engine.select import ENGINES
 from pyruntime.errors import Error, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyruntime.engine.base import Engine, Module
+    from pyruntime.engine.base import Abilities, Engine, Module
     from pyruntime.engine.select import Selection
 
 _ST_NOEXEC = 8
+_KINDS = {
+    "wasm-module": ("a core module", "build a component"),
+    "wasm-component": ("a component", "build a core module for wasm32-wasip1, or name another engine"),
+    "wat": ("WebAssembly text", "build a binary of it"),
+}
 _WHERE = "process.args[0]"
 
 
@@ -63,6 +68,7 @@ class Prepared:
             raise _about(self.selection, error) from None
         finally:
             self.close()
+            self.selection.wasm = b""  # nobody needs it any more, and it would stay as long as the guest
 
     def close(self) -> None:
         """Let the artefact go."""
@@ -79,17 +85,21 @@ class Prepared:
         return f"/proc/self/fd/{self.fd}"
 
 
-def prepare(selection: "Selection", limits: Limits, place: str = "") -> Prepared:
+def prepare(selection: "Selection", limits: Limits, place: str = "", demanded: "tuple[str, ...]" = ()) -> Prepared:
     """Find the artefact in the cache at `place` ("" for none), or compile it.
 
+    `demanded` are the names of limits that the engine must keep, or not be chosen.
     Raises Unsupported when no engine can run here, with the reason of each, and Error when the one that can does not
     take the program.
     """
+    selection.digest = digest(selection.wasm)
     names = (selection.engine,) if selection.engine else ENGINES
     cache, reasons = _cache(place), []
     for name in names:
         try:
-            return _prepared(make(name), selection, limits, cache)
+            engine = make(name)
+            _demand(engine, selection, demanded)
+            return _prepared(engine, selection, limits, cache)
         except Unsupported as error:
             reasons.append(error.text.removeprefix(": "))
     raise Unsupported(selection.because, "; ".join(reasons))
@@ -110,7 +120,7 @@ def _cache(place: str) -> "Cache | None":
 
 def _prepared(engine: "Engine", selection: "Selection", limits: Limits, cache: "Cache | None") -> Prepared:
     try:
-        key = key_of(selection.wasm, engine, limits)
+        key = key_of(selection.digest, engine, limits)
     except Error as error:
         raise Unsupported("", error.text) from None
     if not key:
@@ -130,16 +140,54 @@ def _prepared(engine: "Engine", selection: "Selection", limits: Limits, cache: "
     return Prepared(engine, selection, limits, made if kept is None else kept, False)
 
 
+def _demand(engine: "Engine", selection: "Selection", demanded: "tuple[str, ...]") -> None:
+    if selection.kind not in engine.kinds:
+        what, instead = _KINDS[selection.kind]
+        raise Unsupported("", f"engine {engine.name}: {selection.path} is {what}, which it does not run; {instead}")
+    missing = [name for name in demanded if name not in engine.limits]
+    if missing:
+        raise Unsupported("", f"engine {engine.name}: keeps no limit of {', '.join(missing)}; remove the annotation")
+
+
 def _about(selection: "Selection", error: Error) -> Error:
     return Error(f"{_WHERE}: {selection.path}: {error}")
 
 
-def report() -> "dict[str, str]":
-    """What each engine answers when asked whether it can run here: `version 50.0.1`, or the reason why not."""
-    answers = {}
-    for name in ENGINES:
-        try:
-            answers[name] = f"version {make(name).probe() or 'unknown'}"
-        except Error as error:
-            answers[name] = str(error)
-    return answers
+class Answer:
+    """What an engine says of itself: its version and abilities, or the reason why it cannot run here."""
+
+    __slots__ = ("abilities", "name", "reason", "version")
+
+    def __init__(self, name: str, version: str, abilities: "Abilities | None", reason: str = "") -> None:
+        self.name = name
+        self.version = version
+        self.abilities = abilities
+        self.reason = reason
+
+    def to_json(self) -> "dict[str, object]":
+        """All of it by name, in the order in which people want to read it."""
+        found = self.abilities
+        if found is None:
+            return {"name": self.name, "absent": self.reason}
+        return {
+            "name": self.name,
+            "version": self.version,
+            "runs": list(found.kinds),
+            "wasi": list(found.wasi),
+            "proposals": list(found.proposals),
+            "limits": list(found.limits),
+            "artefacts": found.artefacts,
+        }
+
+
+def survey() -> "list[Answer]":
+    """Every engine asked whether it can run here, by loading it into this process."""
+    return [_asked(name) for name in ENGINES]
+
+
+def _asked(name: str) -> Answer:
+    engine = make(name)
+    try:
+        return Answer(name, engine.probe() or "unknown", engine.abilities())
+    except Error as error:
+        return Answer(name, "", None, str(error))

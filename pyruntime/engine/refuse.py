@@ -3,6 +3,7 @@
 import posix as os
 
 from pyruntime.engine.binary import PAGE, memories
+from pyruntime.engine.imports import unresolved
 from pyruntime.errors import Error, explain_oserror
 
 
@@ -45,3 +46,13 @@ def require_directory(engine: str, place: str, name: str, read_only: bool) -> No
         os.stat(place)
     except OSError as error:
         raise Error(f"cannot be opened for the guest as {name}: {explain_oserror(error)}") from None
+
+
+def require_imports(
+    engine: str, wanted: "list[tuple[str, str]]", known: "set[tuple[str, str]]", provided: "tuple[str, ...]"
+) -> None:
+    """Raise Error when a (module, name) of the imports `wanted` is not `known`; `provided` are the known modules."""
+    told = unresolved(wanted, provided)
+    missing = [f"{module}.{name}" for module, name in wanted if (module, name) not in known]
+    if missing:
+        raise Error(told or f"it imports {missing[0]}, which this version of {engine} does not have; use wasmtime")

@@ -9,11 +9,17 @@ import _ctypes
 from pyruntime.engine import base
 from pyruntime.engine.binary import PAGE, has_start
 from pyruntime.engine.cdata import CDECL, RTLD_NOW, Byte, Function, Int32, Pointer, Size, buffer, cell, strings
-from pyruntime.engine.deadline import end_after
 from pyruntime.engine.faults import FaultHandlers
 from pyruntime.engine.native import Library, find_library, text_at
 from pyruntime.engine.proposals import supported
-from pyruntime.engine.refuse import absent, require_directory, require_memory, require_room, with_parameters
+from pyruntime.engine.refuse import (
+    absent,
+    require_directory,
+    require_imports,
+    require_memory,
+    require_room,
+    with_parameters,
+)
 from pyruntime.errors import Error
 
 TYPE_CHECKING = False
@@ -46,6 +52,7 @@ SHAPES = {
     "wasm_runtime_get_module_inst": "P>P",
     "wasm_runtime_get_exception": "P>P",
     "wasm_runtime_set_exception": "PP>",
+    "wasm_runtime_terminate": "P>",
 }
 OPTIONAL = {  # by how the library was built
     "wasm_runtime_set_instruction_count_limit": "PI>",
@@ -88,6 +95,8 @@ class Wamr:
     """The WAMR engine."""
 
     name = "wamr"
+    kinds: "tuple[str, ...]" = ("wasm-module",)
+    limits: "tuple[str, ...]" = ("memory", "fuel", "seconds")
     writes_files = False
 
     def __init__(self) -> None:
@@ -104,10 +113,11 @@ class Wamr:
     def abilities(self) -> "Abilities":
         """See base.Engine. Proposals and fuel are choices of whoever built the library."""
         library = self._load()
-        fuel = ("fuel",) if library.wasm_runtime_set_instruction_count_limit else ()
-        limits = ("memory", *fuel, "seconds")
+        limits = self.limits
+        if not library.wasm_runtime_set_instruction_count_limit:
+            limits = tuple(name for name in limits if name != "fuel")
         proposals = supported(lambda wasm: not _loaded(library, wasm)[2])
-        return base.Abilities(("wasm-module",), ("0.1",), proposals, limits, artefacts=False)
+        return base.Abilities(self.kinds, ("0.1",), proposals, limits, artefacts=False)
 
     def cache_key(self, limits: "Limits") -> str:
         """See base.Engine: what is interpreted needs no artefact."""
@@ -116,7 +126,7 @@ class Wamr:
 
     def compile(self, wasm: bytes, limits: "Limits") -> bytes:
         """See base.Engine. Checks the module, and changes nothing."""
-        _, _, refused = _loaded(self._load(), _binary(wasm))
+        _, _, refused = _loaded(self._load(), wasm)
         if refused:
             raise Error(f"not a valid Wasm module: {refused}")
         return wasm
@@ -124,7 +134,7 @@ class Wamr:
     def load(self, artefact: "str | bytes", selection: "Selection", limits: "Limits") -> "WamrModule":
         """See base.Engine."""
         library = self._load()
-        wasm = _binary(selection.wasm if isinstance(artefact, str) else artefact)
+        wasm = selection.wasm if isinstance(artefact, str) else artefact
         _refuse(library, wasm, limits)
         return WamrModule(library, wasm, selection.function)
 
@@ -141,12 +151,6 @@ class Wamr:
             library.wasm_runtime_set_log_level(_FATAL)
             self._library = library
         return self._library
-
-
-def _binary(wasm: bytes) -> bytes:
-    if not wasm.startswith(b"\0asm"):
-        raise Error("WAMR runs binaries only, and this is WAT text; use wasmtime, or translate it with wat2wasm")
-    return wasm
 
 
 def _quiet() -> None:
@@ -199,6 +203,7 @@ class WamrModule:
     def __init__(self, library: Library, wasm: bytes, function: str) -> None:
         self._library = library
         self._exit_status: "int | None" = None
+        self._instance: "int | None" = None
         self._own_proc_exit()
         module, self._content, refused = _loaded(library, wasm)
         if module is None:
@@ -228,12 +233,14 @@ class WamrModule:
         self._library.wasm_runtime_set_exception(instance, b"exit")
 
     def _require_imports(self) -> None:
-        library, found = self._library, Import()
+        library, pairs, known = self._library, [], set()
         for index in range(library.wasm_runtime_get_import_count(self._module)):
+            found = Import()
             library.wasm_runtime_get_import_type(self._module, index, _ctypes.byref(found))
-            if not found.linked:
-                wanted = f"{text_at(found.module)} {text_at(found.name)}"
-                raise Error(f"the module cannot be linked: WAMR has nothing to import as {wanted}")
+            pairs.append((text_at(found.module), text_at(found.name)))
+            if found.linked:
+                known.add(pairs[-1])
+        require_imports("WAMR", pairs, known, tuple(name.decode() for name in _WASI))
 
     def _signature(self, function: str) -> int:
         """How many results the function has. Raises Error unless it is exported and takes nothing."""
@@ -254,12 +261,16 @@ class WamrModule:
         """See base.Module."""
         self._faults.restore()
         kept = self._set_up(guest)
-        end_after(guest.limits.seconds)
-        instance = self._instance(guest.limits)
+        self._instance = self._instantiated(guest.limits)
         if self._exit_status is None:
-            self._call(instance, guest)
+            self._call(self._instance, guest)
         del kept
         return self._exit_status or 0
+
+    def interrupt(self) -> None:
+        """Make a guest that computes trap, if the library was built to look for that; for another thread."""
+        if self._instance:
+            self._library.wasm_runtime_terminate(self._instance)
 
     def _set_up(self, guest: "Guest") -> "list[Any]":
         """Tell the library what WASI gives the guest; what is returned has to live as long as the guest."""
@@ -271,7 +282,7 @@ class WamrModule:
         )
         return lists
 
-    def _instance(self, limits: "Limits") -> "int | None":
+    def _instantiated(self, limits: "Limits") -> "int | None":
         why = buffer(bytes(256))
         pages = 0 if limits.memory is None else limits.memory // PAGE
         arguments = (Int32 * 3)(_STACK, 0, pages)  # InstantiationArgs
@@ -307,7 +318,7 @@ class WamrModule:
         return [_frame(line) for line in lines if line.startswith("#")][:_FRAMES]
 
 
-_TRAPS = {"instruction limit exceeded": "out of fuel"}
+_TRAPS = {"instruction limit exceeded": "out of fuel", "terminated by user": "interrupted"}
 
 
 def _frame(line: str) -> str:

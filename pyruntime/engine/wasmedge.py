@@ -9,12 +9,18 @@ import posix as os
 from pyruntime.engine import base
 from pyruntime.engine.binary import PAGE, without_custom
 from pyruntime.engine.cdata import cell, strings
-from pyruntime.engine.deadline import end_after
 from pyruntime.engine.faults import FaultHandlers
 from pyruntime.engine.find import cpu
 from pyruntime.engine.native import Library, Text, find_library, identity, text, text_at, text_of
 from pyruntime.engine.proposals import supported
-from pyruntime.engine.refuse import absent, require_directory, require_memory, require_room, with_parameters
+from pyruntime.engine.refuse import (
+    absent,
+    require_directory,
+    require_imports,
+    require_memory,
+    require_room,
+    with_parameters,
+)
 from pyruntime.errors import Error
 
 TYPE_CHECKING = False
@@ -86,6 +92,8 @@ class WasmEdge:
     """The WasmEdge engine."""
 
     name = "wasmedge"
+    kinds: "tuple[str, ...]" = ("wasm-module",)
+    limits: "tuple[str, ...]" = ("memory", "fuel", "seconds")
     writes_files = True
 
     def __init__(self) -> None:
@@ -100,7 +108,7 @@ class WasmEdge:
         """See base.Engine."""
         library = self._load()
         proposals = supported(lambda wasm: _valid(library, wasm))
-        return base.Abilities(("wasm-module",), ("0.1",), proposals, ("memory", "fuel", "seconds"), artefacts=True)
+        return base.Abilities(self.kinds, ("0.1",), proposals, self.limits, artefacts=True)
 
     def cache_key(self, limits: "Limits") -> str:
         """See base.Engine."""
@@ -112,7 +120,7 @@ class WasmEdge:
         library = self._load()
         config = _configuration(library, limits)
         library.WasmEdge_ConfigureCompilerSetOutputFormat(config, _UNIVERSAL)
-        binary = without_custom(_binary(wasm), _SECTION)
+        binary = without_custom(wasm, _SECTION)
         _parsed(library, config, binary)
         compiler = library.WasmEdge_CompilerCreate(config)
         result = library.WasmEdge_CompilerCompileFromBuffer(compiler, binary, len(binary), _RESULT.encode())
@@ -152,12 +160,6 @@ def _read(path: str) -> bytes:
         return b"".join(iter(lambda: os.read(fd, 1 << 20), b""))
     finally:
         os.close(fd)
-
-
-def _binary(wasm: bytes) -> bytes:
-    if not wasm.startswith(b"\0asm"):
-        raise Error("WasmEdge runs binaries only, and this is WAT text; use wasmtime, or translate it with wat2wasm")
-    return wasm
 
 
 def _configuration(library: Library, limits: "Limits") -> "Any":
@@ -214,12 +216,14 @@ class WasmEdgeModule:
         count = library.WasmEdge_ModuleInstanceListFunctionLength(self._wasi)
         names = (Text * count)()
         library.WasmEdge_ModuleInstanceListFunction(self._wasi, names, count)
-        known = {text_of(name) for name in names}
-        for item in self._list("Imports"):
-            module = text_of(library.WasmEdge_ImportTypeGetModuleName(item))
-            name = text_of(library.WasmEdge_ImportTypeGetExternalName(item))
-            if module != _WASI or name not in known:
-                raise Error(f"the module cannot be linked: WasmEdge has nothing to import as {module} {name}")
+        known = {(_WASI, text_of(name)) for name in names}
+        pairs = [self._import(item) for item in self._list("Imports")]
+        require_imports("WasmEdge", pairs, known, (_WASI,))
+
+    def _import(self, item: int) -> "tuple[str, str]":
+        library = self._library
+        module = library.WasmEdge_ImportTypeGetModuleName(item)
+        return text_of(module), text_of(library.WasmEdge_ImportTypeGetExternalName(item))
 
     def _list(self, what: str) -> "list[int]":
         count = getattr(self._library, f"WasmEdge_ASTModuleList{what}Length")(self._module)
@@ -250,7 +254,6 @@ class WasmEdgeModule:
         store = library.WasmEdge_StoreCreate()
         result = library.WasmEdge_ExecutorRegisterImport(executor, store, self._wasi)
         _check(library, result, "WASI cannot be set up")
-        end_after(guest.limits.seconds)
         result = library.WasmEdge_ExecutorInstantiate(executor, instance, store, self._module)
         if not self._ended(result):
             function = library.WasmEdge_ModuleInstanceFindFunction(instance[0], text(guest.function))

@@ -33,6 +33,8 @@ class Wasmer:
     """The wasmer engine."""
 
     name = "wasmer"
+    kinds: "tuple[str, ...]" = ("wasm-module", "wat")
+    limits: "tuple[str, ...]" = ()
     writes_files = False
 
     def __init__(self) -> None:
@@ -48,7 +50,7 @@ class Wasmer:
     def abilities(self) -> base.Abilities:
         """See base.Engine."""
         self._load()
-        return base.Abilities(("wasm-module", "wat"), ("0.1",), ("simd", "threads"), (), artefacts=True)
+        return base.Abilities(self.kinds, ("0.1",), ("simd", "threads"), self.limits, artefacts=True)
 
     def cache_key(self, limits: base.Limits) -> str:
         """See base.Engine."""

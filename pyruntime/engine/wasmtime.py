@@ -11,6 +11,7 @@ from pyruntime.engine.binding import Library, check, library_path, message
 from pyruntime.engine.cdata import HostFunction, address, buffer, bytes_at, cell, strings, uint32_at, vector_at, words
 from pyruntime.engine.faults import FaultHandlers
 from pyruntime.engine.find import cpu, find_package, untrusted
+from pyruntime.engine.imports import unresolved
 from pyruntime.errors import Error
 
 TYPE_CHECKING = False
@@ -40,6 +41,8 @@ class Wasmtime:
     """The wasmtime engine, through the C library inside the Python package."""
 
     name = "wasmtime"
+    kinds: "tuple[str, ...]" = ("wasm-module", "wat")
+    limits: "tuple[str, ...]" = ("memory", "fuel", "seconds", "address_space")
     writes_files = False
 
     def __init__(self) -> None:
@@ -60,8 +63,7 @@ class Wasmtime:
             "simd", "relaxed-simd", "tail-call", "memory64", "multi-memory", "threads", "exception-handling", "gc",
             "function-references", "wide-arithmetic",
         )  # fmt: skip
-        limits = ("memory", "fuel", "seconds", "address_space")
-        return base.Abilities(("wasm-module", "wat"), ("0.1",), proposals, limits, artefacts=True)
+        return base.Abilities(self.kinds, ("0.1",), proposals, self.limits, artefacts=True)
 
     def cache_key(self, limits: base.Limits) -> str:
         """See base.Engine."""
@@ -121,6 +123,9 @@ def new_engine(library: Library, limits: base.Limits, parallel: bool = False) ->
     """A wasm_engine_t that compiles and runs under these limits; `parallel` compilation leaves threads."""
     config, asked = library.wasm_config_new(), settings(limits).split(",")
     library.wasmtime_config_parallel_compilation_set(config, parallel)
+    # It would keep the artefact open, to map data from it when the guest begins. Who can open /proc/1/fd in the
+    # container could then write to what other containers are started from.
+    library.wasmtime_config_memory_init_cow_set(config, False)
     library.wasmtime_config_epoch_interruption_set(config, "epochs" in asked)
     library.wasmtime_config_consume_fuel_set(config, "fuel" in asked)
     if "small" in asked:
@@ -176,8 +181,23 @@ class WasmtimeModule:
         library.wasmtime_linker_allow_shadowing(linker, True)
         self._own_proc_exit(linker)
         before = cell()
-        check(library, library.wasmtime_linker_instantiate_pre(linker, module, before), "the module cannot be linked")
+        error = library.wasmtime_linker_instantiate_pre(linker, module, before)
+        if error:
+            self._explain(module)
+        check(library, error, "it cannot be linked")
         return int(before[0])
+
+    def _explain(self, module: int) -> None:
+        """Raise Error for imports that are not WASI's; engines name the first one only, and not what it is."""
+        library, imports = self._library, cell(2)
+        library.wasmtime_module_imports(module, imports)
+        pairs = [
+            (self._name(library.wasm_importtype_module(item)), self._name(library.wasm_importtype_name(item)))
+            for item in words(imports)
+        ]
+        told = unresolved(pairs, tuple(name.decode() for name in WASI_NAMES))
+        if told:
+            raise Error(told)
 
     def _own_proc_exit(self, linker: int) -> None:
         """Replace WASI's proc_exit: wasmtime's own refuses statuses from 126 on and loses the number."""
@@ -205,6 +225,10 @@ class WasmtimeModule:
         check(library, library.wasmtime_context_set_wasi(context, self._wasi(guest)), "WASI cannot be set up")
         self._call(context, guest.function.encode())
         return self._exit_status or 0
+
+    def interrupt(self) -> None:
+        """Make a guest that computes trap at its next loop or call; for another thread."""
+        self._library.wasmtime_engine_increment_epoch(self._engine)
 
     def _limit(self, store: int, context: int, limits: base.Limits) -> None:
         library = self._library
