@@ -115,7 +115,7 @@ def _answer(engine: "Engine", wasm: bytes, limits: "Limits", result: int) -> byt
     except Error as error:
         return _ABSENT + error.text.encode("utf-8", "replace")
     try:
-        confine(len(wasm))
+        confine(len(wasm), files=engine.writes_files)
     except OSError as error:
         return _REFUSED + f"the compiler cannot be confined: {explain_oserror(error)}".encode()
     try:

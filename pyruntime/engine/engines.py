@@ -32,6 +32,14 @@ def make(name: str) -> "Engine":
         from pyruntime.engine.wasmer import Wasmer
 
         return Wasmer()
+    if name == "wasmedge":
+        from pyruntime.engine.wasmedge import WasmEdge
+
+        return WasmEdge()
+    if name == "wamr":
+        from pyruntime.engine.wamr import Wamr
+
+        return Wamr()
     from pyruntime.engine.wasmtime import Wasmtime
 
     return Wasmtime()

@@ -43,6 +43,7 @@ class Wasmtime:
     name = "wasmtime"
     kinds: "tuple[str, ...]" = ("wasm-module", "wat")
     limits: "tuple[str, ...]" = ("memory", "fuel", "seconds", "address_space")
+    writes_files = False
 
     def __init__(self) -> None:
         self._library: "Library | None" = None
