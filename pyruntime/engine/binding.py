@@ -90,13 +90,22 @@ class Library:
     def __init__(self, package: str) -> None:
         """Load the library of the wasmtime package in the directory `package`. Raises Error."""
         path = f"{package}/linux-{os.uname().machine}/_libwasmtime.so"
+        self._package = package
         check_shapes(_read(f"{package}/_bindings.py"))
         try:
-            handle = _ctypes.dlopen(path, RTLD_NOW)
+            self._handle = _ctypes.dlopen(path, RTLD_NOW)
         except OSError as error:
             raise Error(f"engine wasmtime: {error}; {_REINSTALL}") from None
-        for name, shape in SHAPES.items():
-            setattr(self, name, _function(_ctypes.dlsym(handle, name), shape))
+        self._bind(SHAPES)
+
+    def extend(self, shapes: "dict[str, str]") -> None:
+        """Give the library more functions, which only some programs need. Raises Error as the constructor does."""
+        check_shapes(_read(f"{self._package}/_bindings.py"), shapes)
+        self._bind(shapes)
+
+    def _bind(self, shapes: "dict[str, str]") -> None:
+        for name, shape in shapes.items():
+            setattr(self, name, _function(_ctypes.dlsym(self._handle, name), shape))
 
     if TYPE_CHECKING:
 
@@ -137,9 +146,9 @@ def _read(path: str) -> bytes:
         os.close(fd)
 
 
-def check_shapes(declarations: bytes) -> None:
-    """Compare SHAPES with the text of the package's `_bindings.py`. Raises Error naming the first that differs."""
-    for name, shape in SHAPES.items():
+def check_shapes(declarations: bytes, shapes: "dict[str, str]" = SHAPES) -> None:
+    """Compare shapes with the text of the package's `_bindings.py`. Raises Error naming the first that differs."""
+    for name, shape in shapes.items():
         found = _declared(declarations, name.encode())
         if found != shape:
             raise Error(
@@ -176,6 +185,8 @@ _LETTERS = {
 
 
 def _letter(declared: str) -> str:
-    if declared.startswith(("ctypes.POINTER(", "ctypes.CFUNCTYPE(")) or declared.endswith("_callback_t"):
+    if declared.startswith(("ctypes.POINTER(", "ctypes.CFUNCTYPE(")) or declared.endswith(
+        ("_callback_t", "_destructor_t")
+    ):
         return "P"
     return _LETTERS.get(declared, "x")
