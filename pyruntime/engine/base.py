@@ -15,15 +15,13 @@ if TYPE_CHECKING:
     class Module(Protocol):
         """A program that is compiled and linked; needs no file and no import any more."""
 
+        engine: str
+
         def start(self, guest: "Guest") -> int:
             """Call `guest.function`; return the value given to proc_exit, 0 without one. Raises TrapError and Error."""
 
     class Engine(Protocol):
-        """One way to run modules. Making the object costs nothing; every method may load the engine.
-
-        An engine without artefacts (`abilities().artefacts` false) returns from `compile` what it was given, once
-        it is known to be valid.
-        """
+        """One way to run modules. Making the object costs nothing."""
 
         name: str
 
@@ -34,13 +32,25 @@ if TYPE_CHECKING:
             """What this engine can do in the version that is installed. Raises Error as `probe` does."""
 
         def cache_key(self, limits: "Limits") -> str:
-            """What besides the program decides about an artefact: version, settings that change code, CPU."""
+            """What besides the program decides about an artefact: version, settings that change code, CPU.
+
+            "" for an engine without artefacts: `compile` is not called then, and `load` gets the program itself. Asked
+            on the host's side at every start, so nothing is loaded here; raises Error when the engine is not
+            installed, or by people who are not trusted.
+            """
 
         def compile(self, wasm: bytes, limits: "Limits") -> bytes:
-            """The artefact of a binary or of WAT text; called in a process that ends afterwards. Raises Error."""
+            """The artefact of a binary or of WAT text. Raises Error.
+
+            Called after `probe` in a process that is confined, can open nothing and ends afterwards.
+            """
 
         def load(self, artefact: "str | bytes", selection: "Selection", limits: "Limits") -> Module:
-            """Load an artefact, a trusted file's path or its bytes, and link it, leaving no thread. Raises Error."""
+            """Load an artefact, a trusted file's path or its bytes, and link it, leaving no thread. Raises Error.
+
+            The artefact is of this `cache_key`: a library that differs from what pyruntime knows was refused by
+            `probe`, and need not be looked at again.
+            """
 
 
 TRAPPED = 134  # 128 + SIGABRT: what a native program that aborts leaves; 137 would look like an OOM kill

@@ -87,29 +87,38 @@ _TYPES = {"P": Pointer, "N": Size, "Q": Size, "q": Int64, "I": Int32, "?": Bool,
 class Library:
     """The loaded library: its functions are attributes, `library.wasmtime_store_new(...)`."""
 
-    def __init__(self, package: str) -> None:
-        """Load the library of the wasmtime package in the directory `package`. Raises Error."""
-        path = f"{package}/linux-{os.uname().machine}/_libwasmtime.so"
-        self._package = package
-        check_shapes(_read(f"{package}/_bindings.py"))
+    def __init__(self, package: str, known: bool = False) -> None:
+        """Load the library of the wasmtime package in the directory `package`. Raises Error.
+
+        `known`: its shapes were compared before, in a process that is gone.
+        """
+        if not known:
+            from pyruntime.engine.wasi.binding import SHAPES as OF_COMPONENTS
+
+            check_shapes(_read(f"{package}/_bindings.py"), {**SHAPES, **OF_COMPONENTS})
+        self._shapes = SHAPES
         try:
-            self._handle = _ctypes.dlopen(path, RTLD_NOW)
+            self._handle = _ctypes.dlopen(library_path(package), RTLD_NOW)
         except OSError as error:
             raise Error(f"engine wasmtime: {error}; {_REINSTALL}") from None
-        self._bind(SHAPES)
 
     def extend(self, shapes: "dict[str, str]") -> None:
-        """Give the library more functions, which only some programs need. Raises Error as the constructor does."""
-        check_shapes(_read(f"{self._package}/_bindings.py"), shapes)
-        self._bind(shapes)
+        """Give the library more functions, which only components need and the constructor has compared too."""
+        self._shapes = {**self._shapes, **shapes}
 
-    def _bind(self, shapes: "dict[str, str]") -> None:
-        for name, shape in shapes.items():
-            setattr(self, name, _function(_ctypes.dlsym(self._handle, name), shape))
+    def __getattr__(self, name: str) -> "Any":
+        """A function, at its first use: most processes need few of them."""
+        shape = self._shapes.get(name)
+        if shape is None:
+            raise AttributeError(name)
+        function = _function(_ctypes.dlsym(self._handle, name), shape)
+        setattr(self, name, function)
+        return function
 
-    if TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> "Any": ...
+def library_path(package: str) -> str:
+    """The C library inside the wasmtime package, whose wheels exist for this machine or not at all."""
+    return f"{package}/linux-{os.uname().machine}/_libwasmtime.so"
 
 
 def check(library: Library, error: "int | None", what: str) -> None:

@@ -162,6 +162,8 @@ class Running:
 class Command:
     """A component that runs once; see base.Module."""
 
+    engine = "wasmtime"
+
     def __init__(self, loaded: Loaded, instance: str, function: str) -> None:
         self._loaded = loaded
         self._entry = instance, function

@@ -1,6 +1,13 @@
-"""The engines pyruntime knows, in the order they are tried. None is imported before a module is to be run."""
+"""The engines pyruntime knows, in the order they are tried, and the way from a selection to a module of one of them.
+
+`prepare` belongs to the host's side: it finds or makes the artefact and loads no engine into this process. `load`
+belongs to the process that becomes the container.
+"""
+
+import posix as os
 
 from pyruntime.engine.base import Limits
+from pyruntime.engine.cache import Cache, key_of
 from pyruntime.engine.compile import compiled
 from pyruntime.engine.select import ENGINES
 from pyruntime.errors import Error, Unsupported
@@ -9,6 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.engine.base import Engine, Module
     from pyruntime.engine.select import Selection
+
+_ST_NOEXEC = 8
+_WHERE = "process.args[0]"
 
 
 def make(name: str) -> "Engine":
@@ -22,36 +32,98 @@ def make(name: str) -> "Engine":
     return Wasmtime()
 
 
-def choose(selection: "Selection") -> "Engine":
-    """The engine for a selection, loaded. Raises Unsupported when none can run here, with the reason of each."""
-    return _first((selection.engine,) if selection.engine else ENGINES, selection.because)
+class Prepared:
+    """A program that is ready to be loaded: by which engine, and its artefact.
+
+    `fd` is a descriptor of the artefact, -1 for an engine that has none; `cached` whether it was found in the cache.
+    """
+
+    __slots__ = ("cached", "engine", "fd", "limits", "selection")
+
+    def __init__(self, engine: "Engine", selection: "Selection", limits: Limits, fd: int, cached: bool) -> None:
+        self.engine = engine
+        self.selection = selection
+        self.limits = limits
+        self.fd = fd
+        self.cached = cached
+
+    def load(self) -> "Module":
+        """Load and link it in this process, closing the artefact. Raises Error."""
+        try:
+            return self.engine.load(self._artefact(), self.selection, self.limits)
+        except Error as error:
+            raise _about(self.selection, error) from None
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let the artefact go."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def _artefact(self) -> "str | bytes":
+        if self.fd < 0:
+            return self.selection.wasm
+        # No code may be mapped from a file system that is mounted noexec, as /var is on some hosts.
+        if os.fstatvfs(self.fd).f_flag & _ST_NOEXEC:
+            return os.pread(self.fd, os.fstat(self.fd).st_size, 0)
+        return f"/proc/self/fd/{self.fd}"
+
+
+def prepare(selection: "Selection", limits: Limits, place: str = "") -> Prepared:
+    """Find the artefact in the cache at `place` ("" for none), or compile it.
+
+    Raises Unsupported when no engine can run here, with the reason of each, and Error when the one that can does not
+    take the program.
+    """
+    names = (selection.engine,) if selection.engine else ENGINES
+    cache, reasons = _cache(place), []
+    for name in names:
+        try:
+            return _prepared(make(name), selection, limits, cache)
+        except Unsupported as error:
+            reasons.append(error.text.removeprefix(": "))
+    raise Unsupported(selection.because, "; ".join(reasons))
 
 
 def load(selection: "Selection", limits: "Limits | None" = None) -> "Module":
-    """The selected program compiled and linked, by the engine for it: `base.run(module, guest)`.
+    """The selected program compiled, loaded and linked in this process. Raises what `prepare` and `load` raise."""
+    return prepare(selection, limits or Limits()).load()
 
-    Raises Unsupported when no engine can run here, Error when the module cannot be run by it.
-    """
-    limits = limits or Limits()
-    engine = choose(selection)
+
+def _cache(place: str) -> "Cache | None":
+    """Without a usable directory every start compiles, which is slow and no failure."""
     try:
-        artefact = compiled(engine, selection.wasm, limits)
-        return engine.load(artefact, selection, limits)
+        return Cache(place) if place else None
+    except Error:
+        return None
+
+
+def _prepared(engine: "Engine", selection: "Selection", limits: Limits, cache: "Cache | None") -> Prepared:
+    try:
+        key = key_of(selection.wasm, engine, limits)
     except Error as error:
-        raise Error(f"process.args[0]: {selection.path}: {error}") from None
+        raise Unsupported("", error.text) from None
+    if not key:
+        return Prepared(engine, selection, limits, -1, False)
+    found = cache.find(key) if cache else None
+    if found is not None:
+        return Prepared(engine, selection, limits, found, True)
+    try:
+        made = compiled(engine, selection.wasm, limits)
+    except Unsupported:
+        raise
+    except Error as error:
+        raise _about(selection, error) from None
+    kept = cache.put(key, made, {"engine": engine.name, "program": selection.path}) if cache else None
+    if kept is not None:
+        os.close(made)
+    return Prepared(engine, selection, limits, made if kept is None else kept, False)
 
 
-def _first(names: "tuple[str, ...]", because: str) -> "Engine":
-    reasons = []
-    for name in names:
-        engine = make(name)
-        try:
-            engine.probe()
-        except Error as error:
-            reasons.append(str(error))
-        else:
-            return engine
-    raise Unsupported(because, "; ".join(reasons))
+def _about(selection: "Selection", error: Error) -> Error:
+    return Error(f"{_WHERE}: {selection.path}: {error}")
 
 
 def report() -> "dict[str, str]":

@@ -74,6 +74,22 @@ def untrusted(path: str) -> str:
         path = path.rpartition("/")[0] or "/"
 
 
+def cpu() -> str:
+    """What compiled code may depend on: the machine's name, and its first CPU's features by their digest.
+
+    Some kernels name the features `flags`, others `Features`: proc_cpuinfo(5).
+    """
+    import _blake2
+
+    fd = os.open("/proc/cpuinfo", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        text = os.read(fd, 4096)
+    finally:
+        os.close(fd)
+    features = next((line for line in text.splitlines() if line.startswith((b"flags", b"Features", b"isa"))), b"")
+    return f"{os.uname().machine} {_blake2.blake2b(features, digest_size=8).hexdigest()}"
+
+
 def _canonical(path: str) -> str:
     fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:

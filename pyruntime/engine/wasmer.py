@@ -104,6 +104,8 @@ def _default_signals() -> None:
 class WasmerModule:
     """A compiled module; see base.Module."""
 
+    engine = "wasmer"
+
     def __init__(self, wasmer: "Any", store: "Any", artefact: bytes, function: str) -> None:
         self._wasmer = wasmer
         self._engine_store = store

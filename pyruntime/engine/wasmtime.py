@@ -7,15 +7,17 @@ container and ends with the guest.
 import posix as os
 
 from pyruntime.engine import base
-from pyruntime.engine.binding import Library, check, message
+from pyruntime.engine.binding import Library, check, library_path, message
 from pyruntime.engine.cdata import HostFunction, address, buffer, bytes_at, cell, strings, uint32_at, vector_at, words
 from pyruntime.engine.faults import FaultHandlers
-from pyruntime.engine.find import find_package, untrusted
+from pyruntime.engine.find import cpu, find_package, untrusted
 from pyruntime.engine.select import kind_of
 from pyruntime.errors import Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pyruntime.engine.select import Selection
 
 WASI_NAMES = (b"wasi_snapshot_preview1", b"wasi_unstable")
@@ -25,6 +27,7 @@ _EXTERN_UNION = 8  # where the function lies in a wasmtime_extern_t {kind, union
 _ROOM = 8 << 30  # by default each memory reserves 4 GiB and guard pages, and more for the copy when it grows
 _TABLE = 10_000_000  # elements of a table: what the WebAssembly JavaScript interface allows
 _DEFAULT = -1  # wasmtime_store_limiter: leave this one as it is
+_LARGE = 1 << 18  # bytes of a module from which on starting threads costs less than it gains
 _FRAMES = 32  # of a backtrace that are shown
 
 TRAPS = (
@@ -43,16 +46,20 @@ class Wasmtime:
 
     def __init__(self) -> None:
         self._library: "Library | None" = None
+        self._package = ""
         self._version = ""
 
     def probe(self) -> str:
         """See base.Engine."""
-        self._load()
+        import pyruntime.engine.component  # noqa: F401 - where `compile` is called, nothing can be opened
+
+        self._find()
+        self._library = Library(self._package)
         return self._version
 
     def abilities(self) -> base.Abilities:
         """See base.Engine."""
-        self._load()
+        self.probe()
         proposals = (
             "simd", "relaxed-simd", "tail-call", "memory64", "multi-memory", "threads", "exception-handling", "gc",
             "function-references", "wide-arithmetic",
@@ -64,13 +71,14 @@ class Wasmtime:
 
     def cache_key(self, limits: base.Limits) -> str:
         """See base.Engine."""
-        self._load()
-        return f"{self.name} {self._version} {settings(limits)} {os.uname().machine}"
+        self._find()
+        library = os.stat(library_path(self._package))
+        return f"{self._version} {library.st_size} {library.st_mtime_ns} {settings(limits)} {cpu()}"
 
     def compile(self, wasm: bytes, limits: base.Limits) -> bytes:
-        """See base.Engine. The binary is compiled on one thread: see wasmtime_config_parallel_compilation_set."""
+        """See base.Engine."""
         library = self._load()
-        engine = new_engine(library, limits)
+        engine = new_engine(library, limits, parallel=len(wasm) > _LARGE)
         binary = wasm if wasm.startswith(_MAGIC) else _binary(library, wasm)
         if kind_of(binary) == "wasm-component":
             from pyruntime.engine import component
@@ -97,13 +105,19 @@ class Wasmtime:
         check(library, error, "the compiled module")
         return WasmtimeModule(library, engine, module[0], selection.function)
 
+    def _find(self) -> None:
+        if not self._package:
+            place, self._version = find_package(self.name)
+            self._package = f"{place}/{self.name}"
+            for file in (f"{self._package}/_bindings.py", library_path(self._package)):
+                refused = untrusted(file)
+                if refused:
+                    raise Error(f"engine {self.name}: {refused}; install it as root: pip install {self.name}")
+
     def _load(self) -> Library:
         if self._library is None:
-            place, self._version = find_package(self.name)
-            refused = untrusted(f"{place}/{self.name}/_bindings.py")
-            if refused:
-                raise Error(f"engine {self.name}: {refused}; install it as root: pip install {self.name}")
-            self._library = Library(f"{place}/{self.name}")
+            self._find()
+            self._library = Library(self._package, known=True)
         return self._library
 
 
@@ -117,11 +131,10 @@ def settings(limits: base.Limits) -> str:
     return ",".join(name for name, on in asked.items() if on)
 
 
-def new_engine(library: Library, limits: base.Limits) -> int:
-    """A wasm_engine_t that compiles and runs under these limits."""
+def new_engine(library: Library, limits: base.Limits, parallel: bool = False) -> int:
+    """A wasm_engine_t that compiles and runs under these limits; `parallel` compilation leaves threads."""
     config, asked = library.wasm_config_new(), settings(limits).split(",")
-    # The compiler's threads would stay behind, and a forked child that compiles would wait for them for ever.
-    library.wasmtime_config_parallel_compilation_set(config, False)
+    library.wasmtime_config_parallel_compilation_set(config, parallel)
     library.wasmtime_config_epoch_interruption_set(config, "epochs" in asked)
     library.wasmtime_config_consume_fuel_set(config, "fuel" in asked)
     if "small" in asked:
@@ -139,6 +152,8 @@ def _binary(library: Library, text: bytes) -> bytes:
 
 class WasmtimeModule:
     """A compiled module whose imports are resolved; see base.Module."""
+
+    engine = "wasmtime"
 
     def __init__(self, library: Library, engine: int, module: int, function: str) -> None:
         self._library = library

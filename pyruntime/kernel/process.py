@@ -12,7 +12,7 @@ _CLONE_CHILD_SETTID = 0x01000000
 _CLONE_INTO_CGROUP = 0x200000000  # Linux 5.7
 _SIGCHLD = 17
 
-_PR_SET_DUMPABLE, _PR_SET_KEEPCAPS = 4, 8
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS = 1, 4, 8
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_GET_TID_ADDRESS = 36, 38, 40
 
 RLIMITS = {
@@ -75,6 +75,11 @@ def set_keep_caps(keep: bool) -> None:
 def set_no_new_privs() -> None:
     """prctl(PR_SET_NO_NEW_PRIVS): execve grants nothing any more, irrevocably."""
     syscall("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def set_parent_death_signal(number: int) -> None:
+    """prctl(PR_SET_PDEATHSIG): the signal we get when the thread that forked us ends."""
+    syscall("prctl", _PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def set_child_subreaper() -> None:

@@ -66,8 +66,9 @@ def become(
     ]
     if process.rlimits:  # as late as they can be raised: a small RLIMIT_NOFILE or RLIMIT_AS would stop our own steps
         found.append(limits.SetRlimits(f"{path}.rlimits", process.rlimits, by_host=user_namespace))
-    if process.noNewPrivileges:
-        found.append(steps.SetNoNewPrivs(f"{path}.noNewPrivileges"))
+    if unprivileged(process, facts):
+        because = f"{path}.noNewPrivileges" if process.noNewPrivileges else "rule: a Wasm module gains no rights"
+        found.append(steps.SetNoNewPrivs(because))
     sets = process.capabilities or Capabilities()  # absent means none, as nothing was granted
     found.append(steps.DropBounding(f"{path}.capabilities.bounding", known(sets.bounding)))
     found.append(steps.SetUser(f"{path}.user", user.uid, user.gid, user.additionalGids, groups_denied))
@@ -83,6 +84,11 @@ def become(
     )
     found.append(steps.EnterCwd(f"{path}.cwd", process.cwd, False, late=True))
     return found
+
+
+def unprivileged(process: Process, facts: Facts) -> bool:
+    """Whether no execve may raise rights: as it was asked for, and always for a module, which executes nothing."""
+    return bool(process.noNewPrivileges) or facts.module is not None
 
 
 def known(names: "list[str]") -> "list[str]":

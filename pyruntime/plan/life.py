@@ -35,6 +35,7 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
     process = config.process
     if process is None:
         raise ConfigError("process", "process property must not be empty")
+    guest_filter = seccomp.of_guest(profile, config.annotations, facts)
     return [
         record.Reserve("the id", request.root, request.container_id, intent(config, request, facts, cgroup, profile)),
         *proxy,
@@ -45,6 +46,7 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         *_barrier(request),
         *stdio.make(request),
         *_module(process, facts),
+        *guest_filter[0],
         *namespaces.look(config),
         *rootfs.prepare(config, request, facts),
         CheckExecutable(_EXECUTABLE),
@@ -66,7 +68,7 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         *rootfs.seal(config),
         *identity.labels(process, facts, at_once=False),
         *_become(config, process, request, facts, profile),
-        *_finish(config, process, request, facts, profile),
+        *_finish(config, process, request, facts, profile, guest_filter[1]),
     ]
 
 
@@ -170,7 +172,7 @@ def _become(
     user = config.linux.namespace("user") is not None
     denied = _groups_denied(config, facts)
     told = hooks.state(config, request, "creating")
-    filtered = seccomp.early(profile, bool(process.noNewPrivileges), facts, told)
+    filtered = seccomp.early(profile, identity.unprivileged(process, facts), facts, told)
     return identity.become(process, facts, "process", True, user, denied, filtered)
 
 
@@ -185,7 +187,12 @@ def _groups_denied(config: Config, facts: Facts) -> bool:
 
 
 def _finish(
-    config: Config, process: Process, request: Request, facts: Facts, profile: "Profile | None"
+    config: Config,
+    process: Process,
+    request: Request,
+    facts: Facts,
+    profile: "Profile | None",
+    guest_filter: "list[Step]",
 ) -> "list[Step]":
     kinds = [entry.type for entry in config.linux.namespaces]
     last: Step = program.Execve("process.args", process.args)
@@ -197,7 +204,7 @@ def _finish(
     else:
         found.append(program.FindProgram("process.args[0]", process.args[0]))
         found.append(program.EncodeArguments("process.args", process.args))
-    unprivileged = bool(process.noNewPrivileges)
+    unprivileged = identity.unprivileged(process, facts)
     labels = identity.labels(process, facts, at_once=True)
     found += seccomp.listened(profile, unprivileged, facts, hooks.state(config, request, "creating"))
     found.append(program.PassDescriptors(_DESCRIPTORS, request.extra_fds, ("proc",) if labels else ()))
@@ -209,8 +216,7 @@ def _finish(
         found.append(program.WaitForStart("rule: `start` releases the program"))
     found += seccomp.late(profile, unprivileged, facts)
     found += hooks.start(config, request)
-    found += labels
-    found.append(last)
+    found += [*labels, *guest_filter, last]
     if not request.barrier:
         found.append(program.AwaitExec("rule: `run` reports a program that can't be executed"))
         found += hooks.poststart(config, request)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 _WHERE = "linux.seccomp"
+_GUESTS = "rule: a Wasm module reaches no more of the kernel than its engine needs"
+_NETWORKED = ("pyruntime.wasm.network", "pyruntime.wasm.http")
+UNCONFINED = "pyruntime.wasm.seccomp"
 _SPEC_ALLOW = "SECCOMP_FILTER_FLAG_SPEC_ALLOW"
 
 
@@ -62,6 +65,32 @@ def compiled(asked: "Seccomp | None", facts: Facts) -> "tuple[Profile | None, li
         flags &= ~WAIT_KILLABLE_RECV
     profile = Profile(found.program, flags, found.summary, asked.listenerPath, asked.listenerMetadata)
     return profile, _warnings(asked, found.unknown)
+
+
+def of_guest(profile: "Profile | None", annotations: "dict[str, str]", facts: Facts) -> "tuple[list[Step], list[Step]]":
+    """The filter of a Wasm guest that has none of the configuration: the steps that make it, and those that load it.
+
+    The first go after the module is loaded, the second right before it is entered. Raises ConfigError.
+    """
+    if facts.module is None or profile is not None:
+        return [], []
+    asked = annotations.get(UNCONFINED, "")
+    if asked == "unconfined":
+        return [], []
+    if asked:
+        raise ConfigError(f'annotations["{UNCONFINED}"]', f'expected "unconfined" or no such annotation, got "{asked}"')
+    from pyruntime.steps.guestfilter import FilterGuest, MakeGuestFilter
+
+    network = any(annotations.get(name) for name in _NETWORKED)
+
+    def make(engine: str) -> bytes:
+        bring("seccomp")
+        from pyruntime.seccomp.compile import compile_profile
+        from pyruntime.seccomp.wasm import profile
+
+        return compile_profile(profile(engine, network, facts.machine), facts.machine).program
+
+    return [MakeGuestFilter(_GUESTS, make, network)], [FilterGuest(_GUESTS)]
 
 
 def _refuse_sendmsg(asked: Seccomp) -> None:

@@ -54,18 +54,16 @@ def refuse(event: str, details: object) -> None:
 def main() -> int:
     asked = arguments()
     from pyruntime.engine import base
-    from pyruntime.engine.compile import compiled
-    from pyruntime.engine.engines import make
+    from pyruntime.engine.engines import load
     from pyruntime.engine.select import Selection
     from pyruntime.errors import Error
 
-    engine = make(asked.engine)
     limits = base.Limits(asked.memory, asked.fuel, asked.seconds, asked.rlimit_as)
     try:
         with open(asked.module, "rb") as file:
             wasm = file.read()
         selection = Selection(asked.engine, asked.module, wasm, "the test", function=asked.function)
-        module = engine.load(compiled(engine, wasm, limits), selection, limits)
+        module = load(selection, limits)
     except Error as error:
         sys.exit(f"refused: {error}")
     assert len(os.listdir("/proc/self/task")) == 1, "preparing left threads behind"

@@ -57,6 +57,9 @@ def test_a_bad_module_is_told_with_its_path(monkeypatch: pytest.MonkeyPatch) -> 
         def probe(self) -> str:
             return "1"
 
+        def cache_key(self, limits: Limits) -> str:
+            return "1"
+
         def compile(self, wasm: bytes, limits: Limits) -> bytes:
             raise Error("not a valid Wasm module: too short")
 

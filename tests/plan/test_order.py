@@ -10,7 +10,8 @@ from tests.plan.made import EVERY, document, facts, names, namespaces, plan, req
 STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("the record", {"Reserve"}),
     ("the cgroup", {"MakeCgroup", "FilterDevices", "MakeResctrlGroup"}),
-    ("what comes before the fork", {"MakePipes", "ConnectSocket", "MakeBarrier", "LoadModule", "OpenNamespace",
+    ("what comes before the fork", {"MakePipes", "ConnectSocket", "MakeBarrier", "LoadModule", "MakeGuestFilter",
+                                    "OpenNamespace",
                                     "UseMountCall", "PrepareMount", "MapMounts", "CheckExecutable"}),
     ("namespaces", {"Clone", "LeavePipes", "Join", "Unshare", "SetTimeOffsets", "ForkInit", "AdoptInit", "WriteIdMap",
                     "BecomeRoot", "Isolate", "JoinKeyring", "LoopbackUp", "OpenProcfs", "LabelKeyring",
@@ -39,7 +40,9 @@ STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("the record again", {"Save", "WritePidFile"}),
     ("the start", {"WaitForStart"}),
     ("the filter", {"LoadSeccomp"}),
-    ("the image's own programs", {"hooks.startContainer", "EnterModule", "Execve"}),
+    ("the image's own programs", {"hooks.startContainer", "Execve"}),
+    ("the filter of a module", {"FilterGuest"}),
+    ("the module", {"EnterModule"}),
     ("after the start", {"AwaitExec", "hooks.poststart"}),
 )  # fmt: skip
 RANK = {name: rank for rank, (_, members) in enumerate(STAGES) for name in members}
@@ -150,7 +153,7 @@ def test_steps_follow_the_table(variant: str) -> None:
 
 def test_the_table_has_nothing_that_no_plan_uses() -> None:
     used = {key(step) for config, asked in VARIANTS.values() for step in plan(config, asked=request(**asked))}
-    assert set(RANK) - used == {"LoadModule", "EnterModule", "UseMountCall"}
+    assert set(RANK) - used == {"LoadModule", "MakeGuestFilter", "FilterGuest", "EnterModule", "UseMountCall"}
 
 
 def test_rights_are_given_up_last_and_in_order() -> None:

@@ -11,7 +11,7 @@ import time
 
 from pyruntime.engine.wasi.host import Call, GuestEnd
 from pyruntime.engine.wasi.values import Err, Ok
-from pyruntime.errors import Error
+from pyruntime.errors import Error, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,11 +32,6 @@ class StreamFaultError(Error):
     def __init__(self, text: str, code: "Any" = None) -> None:
         super().__init__(text)
         self.why: "Any" = code or ("internal-error", text)
-
-
-def explain(error: OSError) -> str:
-    """An OSError's text."""
-    return str(error.strerror or error)
 
 
 class IoError:
@@ -158,7 +153,7 @@ class Descriptor:
         try:
             return os.read(self.fd, count) or None
         except OSError as error:
-            raise StreamFaultError(explain(error)) from None
+            raise StreamFaultError(reason(error)) from None
 
     def write(self, content: bytes) -> None:
         view = memoryview(content)
@@ -166,7 +161,7 @@ class Descriptor:
             while view:
                 view = view[os.write(self.fd, view) :]
         except OSError as error:
-            raise StreamFaultError(explain(error)) from None
+            raise StreamFaultError(reason(error)) from None
 
     def flush(self) -> None:
         return

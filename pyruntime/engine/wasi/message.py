@@ -8,7 +8,8 @@ import _socket
 import select
 import time
 
-from pyruntime.engine.wasi.io import LARGEST, Asked, Pollable, StreamFaultError, explain
+from pyruntime.engine.wasi.io import LARGEST, Asked, Pollable, StreamFaultError
+from pyruntime.errors import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Connection:
         except TimeoutError:
             raise self._fault("no byte for too long", "connection-read-timeout") from None
         except OSError as error:
-            raise self._fault(f"receive: {explain(error)}", "connection-terminated") from None
+            raise self._fault(f"receive: {reason(error)}", "connection-terminated") from None
         self._data += found
         return bool(found)
 
@@ -70,7 +71,7 @@ class Connection:
         except TimeoutError:
             raise self._fault("nothing taken for too long", "connection-write-timeout") from None
         except OSError as error:
-            raise self._fault(f"send: {explain(error)}", "connection-terminated") from None
+            raise self._fault(f"send: {reason(error)}", "connection-terminated") from None
 
     def _fault(self, text: str, code: str) -> StreamFaultError:
         self.broken = True

@@ -8,10 +8,10 @@ import select
 import time
 
 from pyruntime.engine.wasi.http import IncomingRequest, Outgoing, Outparam
-from pyruntime.engine.wasi.io import StreamFaultError, explain
+from pyruntime.engine.wasi.io import StreamFaultError
 from pyruntime.engine.wasi.message import Body, BodyWriter, Connection, Head, RefusedError, is_token, length_of, parse
 from pyruntime.engine.wasi.values import Err, Ok
-from pyruntime.errors import Error, one_line
+from pyruntime.errors import Error, one_line, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def listen(address: str) -> "Any":
         sock.bind((host, port))
         sock.listen(BACKLOG)
     except OSError as error:
-        raise Error(f"cannot serve HTTP at {address}: {explain(error)}") from None
+        raise Error(f"cannot serve HTTP at {address}: {reason(error)}") from None
     return sock
 
 
@@ -73,7 +73,7 @@ def inherited(fd: int) -> "Any":
         if not sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ACCEPTCONN):
             raise Error(f"descriptor {fd} of LISTEN_FDS is a socket that does not listen")
     except OSError as error:
-        raise Error(f"descriptor {fd} of LISTEN_FDS: {explain(error)}") from None
+        raise Error(f"descriptor {fd} of LISTEN_FDS: {reason(error)}") from None
     return sock
 
 
@@ -100,7 +100,7 @@ def _accepted(poll: "Any", by_fd: "dict[int, Any]") -> "Any":
             except (BlockingIOError, ConnectionError, InterruptedError):
                 continue
             except OSError as error:
-                _log(f"accept: {explain(error)}")
+                _log(f"accept: {reason(error)}")
                 time.sleep(0.1)  # no descriptors left, most likely: those in use will be given back
                 continue
             sock = _socket.socket(fileno=accepted)

@@ -51,6 +51,8 @@ class RequestCall(Call):
 class Service:
     """A linked component that handles requests; see base.Module."""
 
+    engine = "wasmtime"
+
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
         self._handler = loaded.world.exported(HANDLER)

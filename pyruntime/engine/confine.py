@@ -1,0 +1,89 @@
+"""The walls around a compiler: what this process gives up before it reads a module.
+
+A module comes from an image, and a compiler is a large program. What it needs is memory and the CPU.
+"""
+
+import posix as os
+import resource
+
+from pyruntime.kernel import caps, ns, process, seccomp
+from pyruntime.seccomp import architectures, bpf
+
+_NOBODY = 65534
+_EINVAL, _EPERM = 22, 1
+_ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | _EPERM, 0x80000000  # SECCOMP_RET_*
+_MiB = 1 << 20
+
+# Everything that wasmtime and CPython were seen to call between the filter and the end, and what the C library calls
+# for the same ends elsewhere: memory, threads, time, random numbers, the two descriptors that are open.
+CALLS = (
+    "read", "write", "close", "mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "futex", "membarrier",
+    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "clone", "clone3", "set_robust_list", "rseq",
+    "gettid", "getpid", "sched_yield", "sched_getaffinity", "sched_getscheduler", "sched_getparam", "prctl",
+    "getrandom", "clock_gettime", "clock_nanosleep", "nanosleep", "gettimeofday", "restart_syscall", "exit",
+    "exit_group",
+)  # fmt: skip
+
+
+def confine(size: int) -> None:
+    """Leave files, network, users and rights behind; `size` is the module's, in bytes. Raises OSError and Error.
+
+    What is loaded and open stays. Without root no namespaces are made: there the filter alone keeps files and network
+    away, and the rights are the caller's own.
+    """
+    program = _filter()
+    limit(size)
+    process.set_dumpable(False)
+    if os.geteuid() == 0:
+        ns.unshare(["network", "ipc", "uts"])
+        # Ours alone and empty of everything but our descriptors' numbers. A mount namespace would add nothing, since
+        # nothing can be opened any more, and would copy the host's mount table.
+        os.chroot("/proc/self/fdinfo")
+        os.chdir("/")
+        caps.drop_bounding(0)
+        _become_nobody()
+    caps.capset(0, 0, 0)
+    process.set_no_new_privs()
+    seccomp.load(program, 0)
+
+
+def limit(size: int) -> None:
+    """Bound memory, CPU time and the artefact by the module's size, several times what large ones were seen to need."""
+    for name, value in (
+        (resource.RLIMIT_AS, 2048 * _MiB + 96 * size),
+        (resource.RLIMIT_CPU, 60 + 10 * size // _MiB),
+        (resource.RLIMIT_FSIZE, 64 * _MiB + 32 * size),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(name)
+        wanted = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(name, (wanted, wanted))
+
+
+def _become_nobody() -> None:
+    try:
+        os.setgroups([])
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+    except OSError as error:
+        if error.errno not in (_EINVAL, _EPERM):  # in a user namespace that maps no such id, or denies setgroups
+            raise
+
+
+def _filter() -> bytes:
+    """A program that lets CALLS through and answers EPERM to every other."""
+    native = architectures.wanted([], os.uname().machine)[0]
+    numbers = [native.numbers[name] for name in CALLS if name in native.numbers]
+    pack, count = bpf.packer(native.big), len(numbers)
+    tests = [pack(bpf.JEQ, count - index, 0, number) for index, number in enumerate(numbers)]
+    return b"".join(
+        [
+            pack(bpf.LD, 0, 0, bpf.ARCH),
+            pack(bpf.JEQ, 1, 0, native.token),
+            pack(bpf.RET, 0, 0, _KILL),
+            pack(bpf.LD, 0, 0, bpf.NR),
+            *tests,
+            pack(bpf.RET, 0, 0, _REFUSE),
+            pack(bpf.RET, 0, 0, _ALLOW),
+        ]
+    )
