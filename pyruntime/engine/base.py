@@ -2,7 +2,7 @@
 
 import posix as os
 
-from pyruntime.engine.signals import exit_on_signals
+from pyruntime.engine.signals import watch
 from pyruntime.errors import Error, one_line
 
 TYPE_CHECKING = False
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
         engine: str
 
+        # An engine that can make a running guest trap has a method `interrupt(self) -> None` too, called by another
+        # thread when the guest's time is up: the guest is then told where it was. Without, the process just ends.
+
         def start(self, guest: "Guest") -> int:
             """Call `guest.function`; return the value given to proc_exit, 0 without one. Raises TrapError and Error."""
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
         """One way to run modules. Making the object costs nothing."""
 
         name: str
+        kinds: "tuple[str, ...]"  # of programs that it runs, as select.Selection names them
+        limits: "tuple[str, ...]"  # names of the slots of Limits that it keeps
 
         def probe(self) -> str:
             """Load the engine and return its version. Raises Error: what was looked for, how to install it."""
@@ -168,7 +173,7 @@ def run(module: "Module", guest: Guest) -> int:
     """
 
     def watched() -> int:
-        exit_on_signals()
+        watch(guest.limits.seconds, getattr(module, "interrupt", None))
         return module.start(guest)
 
     return guarded(watched)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SYSTEM = "/var/cache/pyruntime/wasm"
 BOUND = 1 << 30  # bytes of all artefacts together
 _CHUNK = 1 << 20
+_DIGEST = 32  # bytes
 _RECENT = 60  # seconds within which a use is not noted again
 _NOTE = ".note"
 _S_IFMT, _S_IFREG = 0o170000, 0o100000
@@ -42,13 +43,21 @@ def place(in_user_namespace: bool = False) -> str:
     return f"{found}/pyruntime/wasm" if found.startswith("/") and found != "/.cache" else ""
 
 
-def key_of(wasm: bytes, engine: "Engine", limits: "Limits") -> str:
-    """The name of a program's artefact, "" for an engine that makes none. Raises Error when the engine is not there."""
+def digest(content: bytes) -> str:
+    """What a program is known by; blake2b is built into every CPython, and three times as fast as its sha256."""
+    return str(_blake2.blake2b(content, digest_size=_DIGEST).hexdigest())
+
+
+def key_of(digest: str, engine: "Engine", limits: "Limits") -> str:
+    """The name of a program's artefact, by the program's digest; "" for an engine that makes none.
+
+    Raises Error when the engine is not there.
+    """
     settings = engine.cache_key(limits)
     if not settings:
         return ""
-    text = f"{VERSION}\0{engine.name}\0{settings}\0".encode("utf-8", "surrogateescape")
-    return _blake2.blake2b(text + _blake2.blake2b(wasm, digest_size=32).digest(), digest_size=32).hexdigest()
+    text = f"{VERSION}\0{engine.name}\0{settings}\0{digest}".encode("utf-8", "surrogateescape")
+    return str(_blake2.blake2b(text, digest_size=_DIGEST).hexdigest())
 
 
 class Entry:
@@ -88,7 +97,7 @@ class Cache:
         if note.get("stat") == _identity(fd):
             self._touch(key)
             return fd
-        if note.get("digest") == _digest(fd):
+        if note.get("digest") == digest_of(fd):
             self._write_note(key, {**note, "stat": _identity(fd)})
             return fd
         os.close(fd)
@@ -162,7 +171,7 @@ class Cache:
         try:
             _copy(source, fd)
             os.fdatasync(fd)
-            digest = _digest(fd)
+            digest = digest_of(fd)
         finally:
             os.close(fd)
         os.rename(name, key, src_dir_fd=self._fd, dst_dir_fd=self._fd)
@@ -278,8 +287,9 @@ def _identity(fd: int) -> str:
     return f"{found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
-def _digest(fd: int) -> str:
-    state, offset = _blake2.blake2b(digest_size=32), 0
+def digest_of(fd: int) -> str:
+    """`digest` of what a descriptor holds. Raises OSError."""
+    state, offset = _blake2.blake2b(digest_size=_DIGEST), 0
     while part := os.pread(fd, _CHUNK, offset):
         state.update(part)
         offset += len(part)

@@ -200,6 +200,10 @@ class Command:
                 return call.end.status
             raise
 
+    def interrupt(self) -> None:
+        """Make a guest that computes trap at its next loop or call; for another thread."""
+        self._loaded.library.wasmtime_engine_increment_epoch(self._loaded.engine)
+
     def _wasi(self, guest: base.Guest) -> int:
         library, wasi = self._loaded.library, wasi_config(self._loaded.library, guest)
         if guest.network and guest.network.outgoing:

@@ -7,7 +7,7 @@ belongs to the process that becomes the container.
 import posix as os
 
 from pyruntime.engine.base import Limits
-from pyruntime.engine.cache import Cache, key_of
+from pyruntime.engine.cache import Cache, digest, key_of
 from pyruntime.engine.compile import compiled
 from pyruntime.engine.select import ENGINES
 from pyruntime.errors import Error, Unsupported
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from pyruntime.engine.select import Selection
 
 _ST_NOEXEC = 8
+_KINDS = {
+    "wasm-module": ("a core module", "build a component"),
+    "wasm-component": ("a component", "build a core module for wasm32-wasip1, or name another engine"),
+    "wat": ("WebAssembly text", "build a binary of it"),
+}
 _WHERE = "process.args[0]"
 
 
@@ -55,6 +60,7 @@ class Prepared:
             raise _about(self.selection, error) from None
         finally:
             self.close()
+            self.selection.wasm = b""  # nobody needs it any more, and it would stay as long as the guest
 
     def close(self) -> None:
         """Let the artefact go."""
@@ -71,17 +77,21 @@ class Prepared:
         return f"/proc/self/fd/{self.fd}"
 
 
-def prepare(selection: "Selection", limits: Limits, place: str = "") -> Prepared:
+def prepare(selection: "Selection", limits: Limits, place: str = "", demanded: "tuple[str, ...]" = ()) -> Prepared:
     """Find the artefact in the cache at `place` ("" for none), or compile it.
 
+    `demanded` are the names of limits that the engine must keep, or not be chosen.
     Raises Unsupported when no engine can run here, with the reason of each, and Error when the one that can does not
     take the program.
     """
+    selection.digest = digest(selection.wasm)
     names = (selection.engine,) if selection.engine else ENGINES
     cache, reasons = _cache(place), []
     for name in names:
         try:
-            return _prepared(make(name), selection, limits, cache)
+            engine = make(name)
+            _demand(engine, selection, demanded)
+            return _prepared(engine, selection, limits, cache)
         except Unsupported as error:
             reasons.append(error.text.removeprefix(": "))
     raise Unsupported(selection.because, "; ".join(reasons))
@@ -102,7 +112,7 @@ def _cache(place: str) -> "Cache | None":
 
 def _prepared(engine: "Engine", selection: "Selection", limits: Limits, cache: "Cache | None") -> Prepared:
     try:
-        key = key_of(selection.wasm, engine, limits)
+        key = key_of(selection.digest, engine, limits)
     except Error as error:
         raise Unsupported("", error.text) from None
     if not key:
@@ -120,6 +130,15 @@ def _prepared(engine: "Engine", selection: "Selection", limits: Limits, cache: "
     if kept is not None:
         os.close(made)
     return Prepared(engine, selection, limits, made if kept is None else kept, False)
+
+
+def _demand(engine: "Engine", selection: "Selection", demanded: "tuple[str, ...]") -> None:
+    if selection.kind not in engine.kinds:
+        what, instead = _KINDS[selection.kind]
+        raise Unsupported("", f"engine {engine.name}: {selection.path} is {what}, which it does not run; {instead}")
+    missing = [name for name in demanded if name not in engine.limits]
+    if missing:
+        raise Unsupported("", f"engine {engine.name}: keeps no limit of {', '.join(missing)}; remove the annotation")
 
 
 def _about(selection: "Selection", error: Error) -> Error:

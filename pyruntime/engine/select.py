@@ -8,6 +8,8 @@
 |                                  | `compat-smart`      | as `wasm-smart`                                   |
 | none of them                     |                     | a module if the content is one                    |
 
+`args[0]` may name an exported function behind a `#`, which is called in the place of `_start`.
+
 The pause container of a pod gets the pod's annotations too and is never a module. Nothing is opened here but through
 the function that is passed in.
 """
@@ -20,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyruntime.config.process import Process
     from pyruntime.config.spec import Config
 
 ENGINES = ("wasmtime", "wasmer")
@@ -31,20 +34,29 @@ START = "_start"
 
 HEAD = 4096  # bytes that kind_of needs to see
 LARGEST = 256 << 20  # bytes of a module; the largest in common use, a chip design suite, has 69 MiB
-_S_IFMT, _S_IFREG = 0o170000, 0o100000
+KINDS = ("wasm-module", "wasm-component", "wat")
+_S_IFMT, _S_IFREG, _ANY_X = 0o170000, 0o100000, 0o111
 
 
 class Selection:
     """A program to run by an engine: its bytes, its path in the container, and what asked for it.
 
     `engine` is the one asked for ("" for any), `kind` is wasm-module, wasm-component or wat as `kind_of` says it (a
-    component's text is a wasm-component too), `function` the export to call.
+    component's text is a wasm-component too), `function` the export to call. `file` is what identifies the file that
+    was read, `digest` what its content is known by once it is prepared.
     """
 
-    __slots__ = ("because", "engine", "function", "kind", "path", "wasm")
+    __slots__ = ("because", "digest", "engine", "file", "function", "kind", "path", "wasm")
 
     def __init__(
-        self, engine: str, path: str, wasm: bytes, because: str, kind: str = "wasm-module", function: str = START
+        self,
+        engine: str,
+        path: str,
+        wasm: bytes,
+        because: str,
+        kind: str = "wasm-module",
+        function: str = START,
+        file: "tuple[int, ...]" = (),
     ) -> None:
         self.engine = engine
         self.path = path
@@ -52,6 +64,21 @@ class Selection:
         self.because = because
         self.kind = kind
         self.function = function
+        self.file = file
+        self.digest = ""
+
+    def is_same(self, found: "os.stat_result") -> bool:
+        """Whether this is the file that was read, unchanged since."""
+        return self.file == identity(found)
+
+    def argv(self, args: "list[str]") -> "list[str]":
+        """The guest's arguments: as configured, without the function behind the program's name."""
+        return [args[0].removesuffix(f"#{self.function}"), *args[1:]]
+
+
+def identity(found: "os.stat_result") -> "tuple[int, ...]":
+    """What tells one file from others, and one content of it from later ones."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class Choice:
@@ -88,7 +115,7 @@ def _by_handler(handler: str, program: str) -> Choice:
 
 
 def _by_name(value: str, engine: str, program: str, because: str) -> Choice:
-    if value.endswith("-smart") and not program.endswith(_SUFFIXES):
+    if value.endswith("-smart") and not split(program)[0].endswith(_SUFFIXES):
         return Choice("content", engine, because)
     return Choice("wasm", engine, because)
 
@@ -137,8 +164,14 @@ def candidates(program: str, env: "list[str]", cwd: str) -> "list[str]":
     return [f"{directory.rstrip('/')}/{program}" for directory in directories]
 
 
+def split(program: str) -> "tuple[str, str]":
+    """`path#function` taken apart; the function is `_start` where none is named."""
+    path, _, function = program.partition("#")
+    return path, function or START
+
+
 def detect(config: "Config", open_program: "Callable[[str], int]") -> "Selection | None":
-    """The module this container runs, or None for a native program.
+    """The module that the container's first process runs, or None for a native program.
 
     `open_program` opens a path inside the container's root for reading, without blocking, and returns a descriptor;
     an OSError from it means that there is no such file. Raises ConfigError, Unsupported.
@@ -146,51 +179,77 @@ def detect(config: "Config", open_program: "Callable[[str], int]") -> "Selection
     process = config.process
     if process is None or not process.args:
         return None
-    choice = choose(config.annotations, process.args[0])
+    return _selected(process, choose(config.annotations, process.args[0]), open_program)
+
+
+def detect_joined(
+    process: "Process", annotations: "dict[str, str]", open_program: "Callable[[str], int]"
+) -> "Selection | None":
+    """The module that `exec` runs in a container with these annotations, or None for a native program.
+
+    They choose the engine; what the program is, its content says, so that a Wasm container's tools can be run too.
+    Raises ConfigError, Unsupported.
+    """
+    choice = choose(annotations, process.args[0])
+    if choice.verdict == "wasm":
+        choice = Choice("content", choice.engine, choice.because)
+    return _selected(process, choice, open_program)
+
+
+def _selected(process: "Process", choice: Choice, open_program: "Callable[[str], int]") -> "Selection | None":
     if choice.verdict == "native":
         return None
-    found = _open_first(candidates(process.args[0], process.env, process.cwd), open_program)
+    program = process.args[0]
+    found = _open_first(candidates(program, process.env, process.cwd), open_program)
+    function = START
+    if found is None and "#" in program:  # a file may have that in its name
+        path, function = split(program)
+        found = _open_first(candidates(path, process.env, process.cwd), open_program) if path else None
     if found is None:
-        _refuse_absent(choice, process.args[0])
+        _refuse_absent(choice, program)
         return None
     path, fd = found
     try:
-        wasm = _module(choice, path, fd)
+        selection = _read_module(choice, path, fd, function)
     finally:
         os.close(fd)
-    if wasm is None:
-        return None
-    _check_text("process.args", process.args)
-    _check_text("process.env", process.env)
-    return Selection(choice.engine, path, wasm, choice.because)
+    if selection is not None:
+        _check_text("process.args", process.args)
+        _check_text("process.env", process.env)
+    return selection
 
 
 def _open_first(paths: "list[str]", open_program: "Callable[[str], int]") -> "tuple[str, int] | None":
+    """The first that is a regular file; of several, one that is neither executable nor a module is passed over."""
     for path in paths:
         try:
             fd = open_program(path)
         except OSError:
             continue  # as a shell does; whoever executes the program words the error
-        if os.fstat(fd).st_mode & _S_IFMT == _S_IFREG:
+        found = os.fstat(fd)
+        if found.st_mode & _S_IFMT == _S_IFREG and (len(paths) == 1 or _is_program(fd, found.st_mode, path)):
             return path, fd
         os.close(fd)
     return None
+
+
+def _is_program(fd: int, mode: int, path: str) -> bool:
+    return bool(mode & _ANY_X) or kind_of(_read(fd, HEAD, path)) in KINDS
 
 
 def _refuse_absent(choice: Choice, program: str) -> None:
     """Leave a missing program to execve, whose errors callers know, unless it was to be a module."""
     if choice.verdict == "wasm":
         why = "no such file or directory" if "/" in program else "executable file not found in $PATH"
-        raise Error(f'exec: "{program}": {why}: no such module in root.path [{_PROGRAM}]')
+        raise Error(f'exec: "{program}": {why}: no such module in root.path or on a bind mount [{_PROGRAM}]')
 
 
-def _module(choice: Choice, path: str, fd: int) -> "bytes | None":
-    """The file's content if it is to be run as a module."""
+def _read_module(choice: Choice, path: str, fd: int, function: str) -> "Selection | None":
+    """The file with its content if it is to be run as a module."""
     kind = kind_of(_read(fd, HEAD, path))
-    if kind == "wasm-component":
-        raise Unsupported(_PROGRAM, f"{path} is a WebAssembly component; only modules run (WASI preview 1), build one")
-    if kind in ("wasm-module", "wat"):
-        return _content(path, fd)
+    if kind in KINDS:
+        wasm = _content(path, fd)
+        return Selection(choice.engine, path, wasm, choice.because, kind, function, identity(os.fstat(fd)))
     if choice.verdict == "wasm":
         found = {"elf": "a native program", "script": "a script"}.get(kind, "neither WebAssembly binary nor text")
         advice = "remove the annotation or use its -smart form, which lets native programs through"

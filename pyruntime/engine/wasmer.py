@@ -32,6 +32,8 @@ class Wasmer:
     """The wasmer engine."""
 
     name = "wasmer"
+    kinds: "tuple[str, ...]" = ("wasm-module", "wat")
+    limits: "tuple[str, ...]" = ()
 
     def __init__(self) -> None:
         self._wasmer: Any = None
@@ -46,7 +48,7 @@ class Wasmer:
     def abilities(self) -> base.Abilities:
         """See base.Engine."""
         self._load()
-        return base.Abilities(("wasm-module", "wat"), ("0.1",), ("simd", "threads"), (), artefacts=True)
+        return base.Abilities(self.kinds, ("0.1",), ("simd", "threads"), self.limits, artefacts=True)
 
     def cache_key(self, limits: base.Limits) -> str:
         """See base.Engine."""

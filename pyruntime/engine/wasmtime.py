@@ -43,6 +43,8 @@ class Wasmtime:
     """The wasmtime engine, through the C library inside the Python package."""
 
     name = "wasmtime"
+    kinds: "tuple[str, ...]" = ("wasm-module", "wat", "wasm-component")
+    limits: "tuple[str, ...]" = ("memory", "fuel", "seconds", "address_space")
 
     def __init__(self) -> None:
         self._library: "Library | None" = None
@@ -64,10 +66,7 @@ class Wasmtime:
             "simd", "relaxed-simd", "tail-call", "memory64", "multi-memory", "threads", "exception-handling", "gc",
             "function-references", "wide-arithmetic",
         )  # fmt: skip
-        limits = ("memory", "fuel", "seconds", "address_space")
-        return base.Abilities(
-            ("wasm-module", "wat", "wasm-component"), ("0.1", "0.2"), proposals, limits, artefacts=True
-        )
+        return base.Abilities(self.kinds, ("0.1", "0.2"), proposals, self.limits, artefacts=True)
 
     def cache_key(self, limits: base.Limits) -> str:
         """See base.Engine."""
@@ -135,6 +134,9 @@ def new_engine(library: Library, limits: base.Limits, parallel: bool = False) ->
     """A wasm_engine_t that compiles and runs under these limits; `parallel` compilation leaves threads."""
     config, asked = library.wasm_config_new(), settings(limits).split(",")
     library.wasmtime_config_parallel_compilation_set(config, parallel)
+    # It would keep the artefact open, to map data from it when the guest begins. Who can open /proc/1/fd in the
+    # container could then write to what other containers are started from.
+    library.wasmtime_config_memory_init_cow_set(config, False)
     library.wasmtime_config_epoch_interruption_set(config, "epochs" in asked)
     library.wasmtime_config_consume_fuel_set(config, "fuel" in asked)
     if "small" in asked:
@@ -219,6 +221,10 @@ class WasmtimeModule:
         check(library, library.wasmtime_context_set_wasi(context, wasi_config(library, guest)), "WASI cannot be set up")
         self._call(context, guest.function.encode())
         return self._exit_status or 0
+
+    def interrupt(self) -> None:
+        """Make a guest that computes trap at its next loop or call; for another thread."""
+        self._library.wasmtime_engine_increment_epoch(self._engine)
 
     def _call(self, context: int, function: bytes) -> None:
         library = self._library

@@ -16,7 +16,7 @@ from pyruntime.config.spec import Config
 from pyruntime.engine.select import detect
 from pyruntime.errors import Error, UsageError, explain_oserror
 from pyruntime.host import facts as host
-from pyruntime.kernel.paths import open_in_root
+from pyruntime.host.view import View
 from pyruntime.pathtext import absolute
 from pyruntime.plan import life
 from pyruntime.plan.request import Request
@@ -115,10 +115,11 @@ def _module(config: Config, request: Request, facts: host.Facts, warnings: "list
         warnings.append(_REFUSED + error.text)
         return
     denied: "list[str]" = []
+    view = View(root, create.will_mount(config, request))
 
     def open_program(path: str) -> int:
         try:
-            return open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            return view.open(path)
         except PermissionError:
             denied.append(path)
             raise

@@ -13,6 +13,10 @@ from pyruntime.steps import limits, namespaces, program, record, rootfs
 from pyruntime.steps.base import Step
 from pyruntime.steps.exe import CheckExecutable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.plan.wasm import Wasm
+
 _ORDER = ("user", "pid", "network", "ipc", "uts", "cgroup", "time", "mount")
 _CONTAINER = "the container's namespaces"
 
@@ -25,8 +29,11 @@ def join(
     user = "user" in kinds
     denied = bool(container.own.get("groupsDenied", user))
     profile = seccomp.Profile.from_json(container.own["seccomp"]) if "seccomp" in container.own else None
-    unprivileged = bool(process.noNewPrivileges)
+    unprivileged = identity.unprivileged(process, facts)
     filtered = seccomp.early(profile, unprivileged, facts, state_of(container))
+    make_filter, load_filter = seccomp.of_guest(profile, container.own["annotations"], facts)
+    labels = identity.labels(process, facts, at_once=True)
+    module = _module(container, process, facts)
     return [
         steps.OpenTarget(_CONTAINER, container, kinds),
         *_cgroup(container, sub_cgroup),
@@ -34,9 +41,11 @@ def join(
         *seccomp.sockets(profile),
         *_initial_affinity(process),
         *stdio.make(request),
+        *(module.prepare() if module else []),
+        *make_filter,
         CheckExecutable("rule: no container may change the Python that runs us"),
         *_procfs(process),
-        *_enter(container, kinds, facts, process, request, sub_cgroup is not None),
+        *_enter(container, kinds, facts, process, request, sub_cgroup is not None, module.load() if module else []),
         *_resctrl(container),
         *_keyring(container, user, process),
         _root(container, kinds),
@@ -44,17 +53,39 @@ def join(
         *identity.settings(process, facts, "process", user, by_host=True),  # /proc is the container's by now
         *_memory_policy(container),
         *stdio.attach(process, request, on_dev=False),
+        *(module.check() if module else []),
         *identity.labels(process, facts, at_once=False),
         *identity.become(process, facts, "process", False, user, denied, filtered),
-        program.FindProgram("process.args[0]", process.args[0]),
-        program.EncodeArguments("process.args", process.args),
+        *_found(process, facts),
         *seccomp.listened(profile, unprivileged, facts, state_of(container)),
-        program.PassDescriptors("rule: no descriptor of ours enters the container", request.extra_fds),
+        program.PassDescriptors(
+            "rule: no descriptor of ours enters the container", request.extra_fds, ("proc",) if labels else ()
+        ),
         *stdio.hold(process, request),
         *([record.WritePidFile("--pid-file", request.pid_file)] if request.pid_file else []),
         *seccomp.late(profile, unprivileged, facts),
-        program.Execve("process.args", process.args),
+        *labels,
+        *load_filter,
+        module.enter() if module else program.Execve("process.args", process.args),
         program.AwaitExec("rule: `exec` reports a program that can't be executed"),
+    ]
+
+
+def _module(container: Container, process: Process, facts: Facts) -> "Wasm | None":
+    if facts.module is None:
+        return None
+    from pyruntime.plan.wasm import Wasm  # while planning, and only for a module
+
+    memory = container.own.get("resources", {}).get("memory", {}).get("limit")
+    return Wasm(facts.module, process, container.own["annotations"], memory, facts.in_user_namespace)
+
+
+def _found(process: Process, facts: Facts) -> "list[Step]":
+    if facts.module is not None:
+        return []
+    return [
+        program.FindProgram("process.args[0]", process.args[0]),
+        program.EncodeArguments("process.args", process.args),
     ]
 
 
@@ -71,7 +102,13 @@ def state_of(container: Container) -> "dict[str, object]":
 
 
 def _enter(
-    container: Container, kinds: "list[str]", facts: Facts, process: Process, request: Request, fixed: bool
+    container: Container,
+    kinds: "list[str]",
+    facts: Facts,
+    process: Process,
+    request: Request,
+    fixed: bool,
+    first: "list[Step]",
 ) -> "list[Step]":
     """One fork where we may enter the pid namespace first; a stage process where a user namespace has to be first."""
     staged = "user" in kinds or ("pid" in kinds and facts.in_user_namespace)
@@ -87,6 +124,7 @@ def _enter(
         ),
         *stdio.leave(request),
         *identity.early(process, facts, "process"),
+        *first,
         *joins,
     ]
     if staged:

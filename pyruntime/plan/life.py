@@ -13,6 +13,10 @@ from pyruntime.steps import program, record
 from pyruntime.steps.base import Step
 from pyruntime.steps.exe import CheckExecutable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.plan.wasm import Wasm
+
 _EXECUTABLE = "rule: no container may change the Python that runs us"
 _DESCRIPTORS = "rule: no descriptor of ours enters the container"
 
@@ -35,6 +39,7 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
     process = config.process
     if process is None:
         raise ConfigError("process", "process property must not be empty")
+    module = _module(config, process, facts)
     guest_filter = seccomp.of_guest(profile, config.annotations, facts)
     return [
         record.Reserve("the id", request.root, request.container_id, intent(config, request, facts, cgroup, profile)),
@@ -45,12 +50,12 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         *seccomp.sockets(profile),
         *_barrier(request),
         *stdio.make(request),
-        *_module(process, facts),
+        *(module.prepare() if module else []),
         *guest_filter[0],
         *namespaces.look(config),
         *rootfs.prepare(config, request, facts),
         CheckExecutable(_EXECUTABLE),
-        *namespaces.enter(config, request, facts, cgroup),
+        *namespaces.enter(config, request, facts, cgroup, module.load() if module else []),
         *_resctrl(config, request, facts, made=True),
         *_net_devices(config),
         *rootfs.tree(config, request, facts, cgroup),
@@ -66,9 +71,10 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         *namespaces.names(config),
         *_sysctls(config),
         *rootfs.seal(config),
+        *(module.check() if module else []),
         *identity.labels(process, facts, at_once=False),
         *_become(config, process, request, facts, profile),
-        *_finish(config, process, request, facts, profile, guest_filter[1]),
+        *_finish(config, process, request, facts, profile, [*guest_filter[1], module.enter()] if module else []),
     ]
 
 
@@ -140,12 +146,14 @@ def _barrier(request: Request) -> "list[Step]":
     return [record.MakeBarrier("rule: `start` releases the program")]
 
 
-def _module(process: Process, facts: Facts) -> "list[Step]":
+def _module(config: Config, process: Process, facts: Facts) -> "Wasm | None":
     if facts.module is None:
-        return []
-    from pyruntime.plan import wasm  # while planning, and only for a module
+        return None
+    from pyruntime.plan.wasm import Wasm  # while planning, and only for a module
 
-    return wasm.load(facts.module, process)
+    resources = config.linux.resources
+    memory = resources.memory.limit if resources is not None and resources.memory is not None else None
+    return Wasm(facts.module, process, config.annotations, memory, facts.in_user_namespace)
 
 
 def _process_settings(config: Config, process: Process, facts: Facts) -> "list[Step]":
@@ -192,16 +200,12 @@ def _finish(
     request: Request,
     facts: Facts,
     profile: "Profile | None",
-    guest_filter: "list[Step]",
+    entered: "list[Step]",
 ) -> "list[Step]":
+    """`entered`: the steps of a module in the place of execve."""
     kinds = [entry.type for entry in config.linux.namespaces]
-    last: Step = program.Execve("process.args", process.args)
     found: "list[Step]" = []
-    if facts.module is not None:
-        from pyruntime.plan import wasm
-
-        last = wasm.enter(facts.module, process)
-    else:
+    if not entered:
         found.append(program.FindProgram("process.args[0]", process.args[0]))
         found.append(program.EncodeArguments("process.args", process.args))
     unprivileged = identity.unprivileged(process, facts)
@@ -216,7 +220,7 @@ def _finish(
         found.append(program.WaitForStart("rule: `start` releases the program"))
     found += seccomp.late(profile, unprivileged, facts)
     found += hooks.start(config, request)
-    found += [*labels, *guest_filter, last]
+    found += [*labels, *(entered or [program.Execve("process.args", process.args)])]
     if not request.barrier:
         found.append(program.AwaitExec("rule: `run` reports a program that can't be executed"))
         found += hooks.poststart(config, request)

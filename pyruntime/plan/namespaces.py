@@ -46,13 +46,15 @@ def look(config: Config) -> "list[Step]":
     return [steps.OpenNamespace(why, kind, path, _sysctl_in(config, kind)) for kind, path, why in _joined(config)]
 
 
-def enter(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[Step]":
-    """From namespaces that are open to an init that is root in all of its own."""
+def enter(
+    config: Config, request: Request, facts: Facts, cgroup: str, first: "list[Step] | tuple[()]" = ()
+) -> "list[Step]":
+    """From namespaces that are open to an init that is root in all of its own, whose first steps are `first`."""
     found: "list[Step]" = []
     come_back = not facts.in_user_namespace  # our pid namespace may be of an outer user namespace
     hide = facts.euid == 0  # an unprivileged command could not write the id maps of a process it may not trace
     staged = _staged(config, come_back)
-    found += (_by_stage if staged else _directly)(config, request, facts, bool(cgroup), hide)
+    found += (_by_stage if staged else _directly)(config, request, facts, bool(cgroup), hide, [*first])
     found += _id_maps(config, facts)
     if "user" in [entry.type for entry in config.linux.namespaces]:
         found.append(steps.BecomeRoot("linux.namespaces"))
@@ -113,22 +115,27 @@ def _because(config: Config, kind: str) -> str:
     return f"linux.namespaces[{[entry.type for entry in config.linux.namespaces].index(kind)}]"
 
 
-def _directly(config: Config, request: Request, facts: Facts, in_cgroup: bool, hide: bool) -> "list[Step]":
+def _directly(
+    config: Config, request: Request, facts: Facts, in_cgroup: bool, hide: bool, first: "list[Step]"
+) -> "list[Step]":
     new = _cloned(config)
     joined = _joined(config)
     found: "list[Step]" = [
         steps.Clone("linux.namespaces", new, in_cgroup, hide, join_pid="pid" in [kind for kind, _, _ in joined])
     ]
-    found += [*stdio.leave(request), *_oom_score(config, facts)]
+    found += [*stdio.leave(request), *_oom_score(config, facts), *first]
     found += [steps.Join(why, kind, path) for kind, path, why in joined if kind != "pid"]
     return found
 
 
-def _by_stage(config: Config, request: Request, facts: Facts, in_cgroup: bool, hide: bool) -> "list[Step]":
+def _by_stage(
+    config: Config, request: Request, facts: Facts, in_cgroup: bool, hide: bool, first: "list[Step]"
+) -> "list[Step]":
     found: "list[Step]" = [
         steps.Clone("linux.namespaces", [], in_cgroup, hide, stage=True),
         *stdio.leave(request),
         *_oom_score(config, facts),
+        *first,
     ]
     found += [steps.Join(why, kind, path) for kind, path, why in _joined(config)]
     if "time" in new_types(config):

@@ -1,29 +1,60 @@
-"""Where a plan loads a Wasm module, and where it enters it: imported for nothing but a module."""
+"""Where a plan prepares, loads and enters a Wasm module: imported for nothing but a module.
+
+Prepared on the host's side: found in the cache or compiled, outside of the container's cgroup. Loaded by what becomes
+the container as its first act, while the host's files are there and readable. Entered in the place of execve.
+"""
 
 from pyruntime.config.process import Process
-from pyruntime.engine import base, engines
+from pyruntime.engine import annotations, base, cache, engines
 from pyruntime.engine.select import Selection
 from pyruntime.steps import wasm
 from pyruntime.steps.base import Step
 
+_LOADED = "rule: the engine's code is read before the container's files are all there is"
+_CHECKED = "rule: what runs is what the container shows"
 
-def load(selection: Selection, process: Process) -> "list[Step]":
-    """Before the fork: the engine's library must not be looked for inside the container."""
-    limits = limits_of(process)
-    size = len(selection.wasm)
-    return [
-        wasm.LoadModule(
-            selection.because, selection.path, size, selection.engine, lambda: engines.load(selection, limits)
+
+class Wasm:
+    """The steps of one module, for a first process or for another one."""
+
+    def __init__(
+        self,
+        selection: Selection,
+        process: Process,
+        asked: "dict[str, str]",
+        memory: "int | None",
+        in_user_namespace: bool,
+    ) -> None:
+        """`asked` are the container's annotations, `memory` its limit in bytes. Raises ConfigError."""
+        space = next((entry.soft for entry in process.rlimits if entry.type == "RLIMIT_AS"), None)
+        self.limits, self.demanded = annotations.limits(asked, memory, space)
+        self.selection = selection
+        self.process = process
+        self.nested = in_user_namespace
+
+    def prepare(self) -> "list[Step]":
+        """Host lane, before the fork."""
+        selection, limits, demanded, nested = self.selection, self.limits, self.demanded, self.nested
+        size = len(selection.wasm)
+
+        def prepare() -> engines.Prepared:
+            return engines.prepare(selection, limits, cache.place(nested), demanded)
+
+        return [wasm.PrepareModule(selection.because, selection.path, size, selection.engine, prepare)]
+
+    def load(self) -> "list[Step]":
+        """Init lane, right after the fork."""
+        return [wasm.LoadModule(_LOADED, self.selection.path)]
+
+    def check(self) -> "list[Step]":
+        """Init lane, in the container's root, as root."""
+        return [wasm.CheckModule(_CHECKED, self.selection, cache.digest_of)]
+
+    def enter(self) -> Step:
+        """The last step, in the place of execve."""
+        process = self.process
+        function = self.selection.function
+        guest = base.Guest(
+            self.selection.argv(process.args), [], process.cwd, [("/", "/", False)], function, self.limits
         )
-    ]
-
-
-def enter(selection: Selection, process: Process) -> Step:
-    """The last step, in the place of execve."""
-    guest = base.Guest(process.args, [], process.cwd, [("/", "/", False)], selection.function, limits_of(process))
-    return wasm.EnterModule(selection.because, guest, base.guest_env, base.run)
-
-
-def limits_of(process: Process) -> base.Limits:
-    """What the configuration lets the guest use."""
-    return base.Limits(address_space=next((r.soft for r in process.rlimits if r.type == "RLIMIT_AS"), None))
+        return wasm.EnterModule(self.selection.because, guest, base.guest_env, base.run)

@@ -25,14 +25,10 @@ GROUPS = {
         "close", "close_range", "fcntl", "ioctl", "lseek", "pipe2", "pread64", "preadv", "pwrite64", "pwritev", "read",
         "readv", "write", "writev",
     ),
-    "events": (
-        "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "eventfd2", "poll", "ppoll", "timerfd_create",
-        "timerfd_settime",
-    ),
+    "events": ("epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "eventfd2", "poll", "ppoll"),
     "files": (
-        "fadvise64", "fallocate", "fdatasync", "fstat", "fsync", "ftruncate", "getdents64", "linkat", "mkdirat",
-        "newfstatat", "openat", "openat2", "readlinkat", "renameat", "renameat2", "statx", "symlinkat", "unlinkat",
-        "utimensat",
+        "fadvise64", "fdatasync", "fstat", "fsync", "ftruncate", "getdents64", "linkat", "mkdirat", "newfstatat",
+        "openat", "openat2", "readlinkat", "renameat", "renameat2", "statx", "symlinkat", "unlinkat", "utimensat",
     ),
     "clocks": ("clock_getres", "clock_gettime", "clock_nanosleep", "getrandom", "gettimeofday"),
 }  # fmt: skip

@@ -29,7 +29,7 @@ class MakeGuestFilter(Step):
         return f"make a seccomp filter of the calls that the module's engine needs, {network}"
 
     def run(self, walker: "Walker") -> None:
-        walker.objects[_FILTER] = self.make(str(getattr(walker.objects[_MODULE], "engine", "")))
+        walker.objects[_FILTER] = self.make(walker.objects[_MODULE].engine.name)  # type: ignore[attr-defined]
 
 
 class FilterGuest(Step):

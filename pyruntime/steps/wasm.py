@@ -1,7 +1,8 @@
-"""The steps of a Wasm container: load the module, and enter it where a native container would execve."""
+"""The steps of a Wasm container: its program compiled outside, loaded inside, and entered in the place of execve."""
 
 import posix as os
 
+from pyruntime.errors import Error, explain_oserror
 from pyruntime.kernel import process
 from pyruntime.steps.base import HOST, Step
 
@@ -10,28 +11,77 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyruntime.engine.base import Guest, Module
+    from pyruntime.engine.engines import Prepared
+    from pyruntime.engine.select import Selection
     from pyruntime.walk.walker import Walker
 
+_SLOT = "module"
 
-class LoadModule(Step):
-    """Compile the Wasm module before the fork: the engine's library must not be looked for inside the container."""
+
+class PrepareModule(Step):
+    """Find the compiled module in the cache, or have it compiled."""
 
     lane = HOST
 
-    def __init__(self, because: str, path: str, size: int, engine: str, load: "object") -> None:
+    def __init__(self, because: str, path: str, size: int, engine: str, prepare: "Callable[[], Prepared]") -> None:
         super().__init__(because)
         self.path = path
         self.size = size
         self.engine = engine
-        self.load = load
+        self.prepare = prepare
 
     def describe(self) -> str:
-        return (
-            f"load the Wasm module {self.path} ({self.size} bytes) with {self.engine or 'the first engine that works'}"
-        )
+        engine = self.engine or "the first engine that is there"
+        return f"find {self.path} ({self.size} bytes) compiled for {engine}, or have a confined process compile it"
 
     def run(self, walker: "Walker") -> None:
-        walker.objects["module"] = self.load()  # type: ignore[operator]
+        walker.objects[_SLOT] = self.prepare()
+
+
+class LoadModule(Step):
+    """Load the engine's library and the artefact while both can still be reached, as what the container pays for."""
+
+    def __init__(self, because: str, path: str) -> None:
+        super().__init__(because)
+        self.path = path
+
+    def describe(self) -> str:
+        return f"load the engine and the compiled {self.path}, inside the container's cgroup"
+
+    def run(self, walker: "Walker") -> None:
+        prepared = walker.objects[_SLOT]
+        walker.objects[_SLOT] = prepared.load()  # type: ignore[attr-defined]
+
+
+class CheckModule(Step):
+    """See that the container has at this path what was compiled: mounts may have come over it."""
+
+    def __init__(self, because: str, selection: "Selection", digest: "Callable[[int], str]") -> None:
+        """`digest`: of what a descriptor holds, in the manner of `selection.digest`."""
+        super().__init__(because)
+        self.selection = selection
+        self.digest = digest
+
+    def describe(self) -> str:
+        return f"see that {self.selection.path} in the container is the file that was compiled"
+
+    def run(self, walker: "Walker") -> None:
+        path = self.selection.path
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError as error:
+            raise self._other(f"is not there any more ({explain_oserror(error)})") from None
+        try:
+            if not self.selection.is_same(os.fstat(fd)) and self.digest(fd) != self.selection.digest:
+                raise self._other("is another file there")
+        finally:
+            os.close(fd)
+
+    def _other(self, what: str) -> Error:
+        return Error(
+            f"process.args[0]: {self.selection.path} was found from outside the container, and once its mounts are "
+            f"made it {what}; name it by a path without symlinks, in the rootfs or on a bind mount of a directory"
+        )
 
 
 class EnterModule(Step):
@@ -62,4 +112,4 @@ class EnterModule(Step):
         self.guest.env = self.guest_env(entries, self.guest.cwd)
         process.close_above(2)
         walker.channel = None
-        os._exit(self.enter(walker.objects["module"], self.guest))  # type: ignore[arg-type]
+        os._exit(self.enter(walker.objects[_SLOT], self.guest))  # type: ignore[arg-type]

@@ -147,10 +147,11 @@ def test_a_native_program_under_a_strict_annotation_is_refused(root: Root) -> No
         detect(config("hello", annotations={VARIANT: "compat"}), root)
 
 
-def test_a_component_is_refused(root: Root) -> None:
+def test_a_component_is_known_as_one(root: Root) -> None:
     root.put("/hello.wasm", COMPONENT)
-    with pytest.raises(Unsupported, match="component"):
-        detect(config("/hello.wasm"), root)
+    found = detect(config("/hello.wasm"), root)
+    assert found is not None
+    assert found.kind == "wasm-component"
 
 
 def test_a_missing_program_is_left_to_execve_unless_a_module_was_asked_for(root: Root) -> None:

@@ -10,11 +10,11 @@ from tests.plan.made import EVERY, document, facts, names, namespaces, plan, req
 STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("the record", {"Reserve"}),
     ("the cgroup", {"MakeCgroup", "FilterDevices", "MakeResctrlGroup"}),
-    ("what comes before the fork", {"MakePipes", "ConnectSocket", "MakeBarrier", "LoadModule", "MakeGuestFilter",
+    ("what comes before the fork", {"MakePipes", "ConnectSocket", "MakeBarrier", "PrepareModule", "MakeGuestFilter",
                                     "OpenNamespace",
                                     "UseMountCall", "PrepareMount", "MapMounts", "CheckExecutable"}),
-    ("namespaces", {"Clone", "LeavePipes", "Join", "Unshare", "SetTimeOffsets", "ForkInit", "AdoptInit", "WriteIdMap",
-                    "BecomeRoot", "Isolate", "JoinKeyring", "LoopbackUp", "OpenProcfs", "LabelKeyring",
+    ("namespaces", {"Clone", "LoadModule", "LeavePipes", "Join", "Unshare", "SetTimeOffsets", "ForkInit", "AdoptInit",
+                    "WriteIdMap", "BecomeRoot", "Isolate", "JoinKeyring", "LoopbackUp", "OpenProcfs", "LabelKeyring",
                     "EnterResctrlGroup", "MoveNetDevices"}),
     ("mounts", {"SetRootPropagation", "BindRoot", "BindMount", "MountFilesystem", "CopyUp", "MountCgroup",
                 "MountLabelledMqueue"}),
@@ -28,6 +28,7 @@ STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("names", {"SetHostname", "SetDomainname"}),
     ("sysctls", {"SetSysctls"}),
     ("seals", {"RemountReadonly"}),
+    ("the module, as root still", {"CheckModule"}),
     ("labels, with every right still", {"SetAppArmorProfile", "SetSELinuxLabel"}),
     ("what needs root", {"OwnStdio", "BuildEnvironment", "EnterCwd", "SetUmask", "SetRlimits", "SetNoNewPrivs",
                          "DropBounding"}),
@@ -153,7 +154,8 @@ def test_steps_follow_the_table(variant: str) -> None:
 
 def test_the_table_has_nothing_that_no_plan_uses() -> None:
     used = {key(step) for config, asked in VARIANTS.values() for step in plan(config, asked=request(**asked))}
-    assert set(RANK) - used == {"LoadModule", "MakeGuestFilter", "FilterGuest", "EnterModule", "UseMountCall"}
+    module = {"PrepareModule", "MakeGuestFilter", "LoadModule", "CheckModule", "FilterGuest", "EnterModule"}
+    assert set(RANK) - used == {*module, "UseMountCall"}
 
 
 def test_rights_are_given_up_last_and_in_order() -> None:

@@ -11,7 +11,8 @@ from pyruntime.engine.select import detect
 from pyruntime.errors import ConfigError, Error, explain_oserror
 from pyruntime.host import facts as host
 from pyruntime.host.descriptors import listen_fds
-from pyruntime.kernel.paths import O_PATH, open_in_root
+from pyruntime.host.view import View
+from pyruntime.kernel.paths import O_PATH
 from pyruntime.pathtext import absolute
 from pyruntime.plan import identity, life, seccomp
 from pyruntime.plan.request import Request
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pyruntime.steps.base import Step
-
-_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 
 
 def run(context: Context) -> int:
@@ -108,10 +107,22 @@ def gather(context: Context, config: Config, request: Request) -> host.Facts:
     rootfs = root_path(config, request.bundle)
     root_fd = open_rootfs(rootfs)
     try:
-        facts.module = detect(config, lambda name: open_in_root(root_fd, name, _READ))
+        facts.module = detect(config, View(root_fd, will_mount(config, request)).open)
     finally:
         os.close(root_fd)
     return facts
+
+
+def will_mount(config: Config, request: Request) -> "list[tuple[str, str]]":
+    """For `View`: what will be mounted where."""
+    bound = {"bind", "rbind"}
+    return [
+        (
+            each.destination,
+            absolute(each.source, request.bundle) if bound.intersection([each.type, *each.options]) else "",
+        )
+        for each in config.mounts
+    ]
 
 
 def asks_for_more(config: Config) -> bool:

@@ -1,5 +1,7 @@
 """`exec`: another process in a running container."""
 
+import posix as os
+
 from pyruntime.cgroup.tree import sub_path
 from pyruntime.cli.context import Context
 from pyruntime.cli.grammar import DIGITS
@@ -7,9 +9,12 @@ from pyruntime.cli.verbs.create import interruptible, terminals, tracer, window
 from pyruntime.config.load import load_config, load_process
 from pyruntime.config.process import Capabilities, Process
 from pyruntime.config.validate import validate_process
+from pyruntime.engine.select import detect_joined
 from pyruntime.errors import ConfigError, Error, StateError, UsageError
 from pyruntime.host.descriptors import listen_fds
 from pyruntime.host.facts import Facts
+from pyruntime.host.view import View
+from pyruntime.kernel.paths import O_PATH
 from pyruntime.pathtext import absolute
 from pyruntime.plan import identity
 from pyruntime.plan.join import join
@@ -17,6 +22,10 @@ from pyruntime.plan.request import Request
 from pyruntime.state import life
 from pyruntime.state.store import Container
 from pyruntime.walk.walker import Walker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.engine.select import Selection
 
 _ID_MAX = 2**32 - 2
 
@@ -39,7 +48,7 @@ def run(context: Context) -> int:
         request.window = window()
     for text in identity.warnings(process):
         context.log.warning(text)
-    steps = join(container, process, request, _facts(process), _sub_cgroup(context))
+    steps = join(container, process, request, _facts(process, container), _sub_cgroup(context))
     walker = Walker(steps, tracer(context, steps))
     interruptible(walker, request.foreground)
     walker.walk()
@@ -51,13 +60,32 @@ def run(context: Context) -> int:
     return attend(walker)
 
 
-def _facts(process: Process) -> Facts:
+def _facts(process: Process, container: Container) -> Facts:
     facts = Facts()
+    facts.module = _module(process, container)
     if process.apparmorProfile or process.selinuxLabel:
         from pyruntime.cli.demands import demand_process
 
         demand_process(process, facts)
     return facts
+
+
+def _module(process: Process, container: Container) -> "Selection | None":
+    """The module that is to run. Looked for through the root of init, by no more rights than the command has.
+
+    Init may be out of reach for an ordinary user, or end: opening its namespaces says so, better than this could.
+    """
+    try:
+        root = os.open(f"/proc/{container.pid}/root", O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        if not life.init_pid(container):  # only now is it known that the root was init's and not a later process's
+            return None
+        annotations = container.own["annotations"]
+        return detect_joined(process, annotations, View(root, []).open)
+    finally:
+        os.close(root)
 
 
 def _check_status(context: Context, container: Container) -> None:
