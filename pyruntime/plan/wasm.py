@@ -5,7 +5,7 @@ the container as its first act, while the host's files are there and readable. E
 """
 
 from pyruntime.config.process import Process
-from pyruntime.engine import annotations, base, cache, engines
+from pyruntime.engine import annotations, base, cache, engines, permissions
 from pyruntime.engine.select import Selection
 from pyruntime.steps import wasm
 from pyruntime.steps.base import Step
@@ -24,10 +24,15 @@ class Wasm:
         asked: "dict[str, str]",
         memory: "int | None",
         in_user_namespace: bool,
+        listen_fds: int = 0,
     ) -> None:
-        """`asked` are the container's annotations, `memory` its limit in bytes. Raises ConfigError."""
+        """`asked` are the container's annotations, `memory` its limit in bytes, `listen_fds` the sockets it is passed.
+
+        Raises ConfigError.
+        """
         space = next((entry.soft for entry in process.rlimits if entry.type == "RLIMIT_AS"), None)
         self.limits, self.demanded = annotations.limits(asked, memory, space)
+        self.network = permissions.network(asked, selection, listen_fds)
         self.selection = selection
         self.process = process
         self.nested = in_user_namespace
@@ -55,6 +60,6 @@ class Wasm:
         process = self.process
         function = self.selection.function
         guest = base.Guest(
-            self.selection.argv(process.args), [], process.cwd, [("/", "/", False)], function, self.limits
+            self.selection.argv(process.args), [], process.cwd, [("/", "/", False)], function, self.limits, self.network
         )
         return wasm.EnterModule(self.selection.because, guest, base.guest_env, base.run)

@@ -7,6 +7,7 @@ import posix as os
 import select
 import time
 
+from pyruntime.engine.permissions import split_address
 from pyruntime.engine.wasi.http import IncomingRequest, Outgoing, Outparam
 from pyruntime.engine.wasi.io import StreamFaultError
 from pyruntime.engine.wasi.message import Body, BodyWriter, Connection, Head, RefusedError, is_token, length_of, parse
@@ -50,20 +51,6 @@ def listen(address: str) -> "Any":
     except OSError as error:
         raise Error(f"cannot serve HTTP at {address}: {reason(error)}") from None
     return sock
-
-
-def split_address(address: str) -> "tuple[str, int]":
-    """The host and port of `127.0.0.1:80` or `[::]:80`. Raises Error."""
-    host, colon, port = address.rpartition(":")
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    family = _socket.AF_INET6 if ":" in bare else _socket.AF_INET
-    try:
-        _socket.inet_pton(family, bare)
-    except OSError:
-        colon = ""
-    if not colon or not port.isdecimal() or not port.isascii() or not 0 < int(port) < 65536:
-        raise Error(f'"{one_line(address)}" is no address to serve at: give one as 127.0.0.1:8080 or [::1]:8080')
-    return bare, int(port)
 
 
 def inherited(fd: int) -> "Any":

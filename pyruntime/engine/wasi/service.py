@@ -9,6 +9,7 @@ from pyruntime.engine.binding import check
 from pyruntime.engine.cdata import address, buffer
 from pyruntime.engine.component import Loaded, Running
 from pyruntime.engine.faults import FaultHandlers
+from pyruntime.engine.permissions import ADDRESS
 from pyruntime.engine.wasi import cli, http, io, server
 from pyruntime.engine.wasi.binding import FUNCTION, OF, RESOURCE, VALUE_SIZE
 from pyruntime.engine.wasi.host import Call, Host
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-ADDRESS = "0.0.0.0:8080"  # where nothing else is asked for: in the container's network namespace
 _TICK = 0.05  # seconds between two epochs, of which a request with a time limit is given as many as it needs
 
 FUNCTIONS: "dict[str, dict[str, Callable[..., Any]]]" = {
@@ -52,6 +52,7 @@ class Service:
     """A linked component that handles requests; see base.Module."""
 
     engine = "wasmtime"
+    times_itself = True
 
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
