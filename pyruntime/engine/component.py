@@ -58,7 +58,7 @@ def load(library: Library, engine: int, artefact: "str | bytes", selection: "Sel
         error = library.wasmtime_component_deserialize(engine, artefact, len(artefact), component)
     check(library, error, "the compiled component")
     world = World(library, engine, component[0])
-    refuse_imports(list(world.imports))
+    refuse_imports(world.imported())
     loaded = Loaded(library, engine, component[0], world)
     if selection.function == START and world.exported(HANDLER):
         from pyruntime.engine.wasi.service import Service

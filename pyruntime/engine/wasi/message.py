@@ -24,6 +24,8 @@ LINE_LIMIT = 4096  # bytes of a chunk's line
 IDLE_SECONDS = 60.0  # without a byte from or to the peer
 HEAD_SECONDS = 30.0  # from a head's first byte to its last
 
+_LINGER_SECONDS = 1.0
+
 _TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
 _CHUNKED, _CLOSE = -1, -2  # beside lengths in bytes
@@ -106,12 +108,26 @@ class Connection:
             if time.monotonic() > deadline:
                 raise RefusedError(408, "a head that takes too long")
             self.set_timeout(deadline - time.monotonic())
+        if end > HEAD_LIMIT:
+            raise RefusedError(431, f"a head of more than {HEAD_LIMIT} bytes")
         self.set_timeout(IDLE_SECONDS)
         return self.take(end + 4)[:-4]
 
     def pollable(self) -> Pollable:
         """Ready when there is something to take or to receive."""
         return Asked(self.sock.fileno(), select.POLLIN, lambda: self.broken or bool(self.held()))
+
+    def linger(self) -> None:
+        """Say that nothing more comes and drop what still does: closed at once, the peer may lose what it was sent."""
+        self.broken = True
+        try:
+            self.sock.shutdown(_socket.SHUT_WR)
+            self.set_timeout(_LINGER_SECONDS)
+            end = time.monotonic() + _LINGER_SECONDS
+            while self.sock.recv(LARGEST) and time.monotonic() < end:
+                pass
+        except OSError:
+            return  # the peer has gone, or does not
 
     def close(self) -> None:
         """End the connection; nothing is raised."""
@@ -300,6 +316,8 @@ class BodyWriter:
 
     def write(self, content: bytes) -> None:
         """See io.py."""
+        if not content:
+            return
         self._written += len(content)
         if self._length is not None and self._written > self._length:
             self.abort()
@@ -308,7 +326,7 @@ class BodyWriter:
                 ("HTTP-response-body-size", self._written),
             )
         head = self._head(None)
-        if self._bodiless or not content:
+        if self._bodiless:
             self._send(head)
         elif self._chunks and self._length is None:
             self._send(b"%s%x\r\n%s\r\n" % (head, len(content), content))

@@ -144,8 +144,8 @@ def _refuse(connection: Connection, status: int, why: str) -> None:
     try:
         writer.whole(one_line(why).encode("utf-8", "replace") + b"\n")
     except StreamFaultError:
-        pass  # nobody is there to read it
-    connection.broken = True
+        return  # nobody is there to read it
+    connection.linger()
 
 
 def _first(status: int) -> str:
@@ -188,7 +188,7 @@ class Exchange:
         self.request = IncomingRequest(method, path, authority, head.fields, self._body)
 
     def _continue(self) -> None:
-        if self._writer is None:
+        if self._writer is None or not self._writer.started:
             self._connection.send(_CONTINUE)
 
     def respond(self, response: "Ok | Err") -> None:

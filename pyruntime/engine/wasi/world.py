@@ -63,6 +63,10 @@ class World:
             items[named(name)] = ((item[0] or 0) & 0xFF, item[1] or 0)
         return items
 
+    def imported(self) -> "list[str]":
+        """The names of all imports."""
+        return [name for name in self.imports if name] + list(self.imports.get("", {}))
+
     def exported(self, interface: str) -> str:
         """The full name of an exported interface of WASI 0.2, "" without one."""
         return next((name for name in self.exports if name.startswith(f"{interface}@{LEVEL}")), "")
@@ -91,6 +95,6 @@ def refuse_imports(names: "list[str]") -> None:
     for name in names:
         interface, _, version = name.partition("@")
         if not interface.startswith(PACKAGES):
-            raise Error(f"the component imports {name or 'a function without an interface'}, which nobody provides")
+            raise Error(f"the component imports {name}, which nobody provides")
         if not version.startswith(LEVEL):
             raise Error(f"the component imports {name}, and there is WASI 0.2 only; build it for wasm32-wasip2")
