@@ -33,6 +33,8 @@ class Wasm:
         space = next((entry.soft for entry in process.rlimits if entry.type == "RLIMIT_AS"), None)
         self.limits, self.demanded = annotations.limits(asked, memory, space)
         self.network = permissions.network(asked, selection, listen_fds)
+        if self.network is not None and self.network.outgoing and selection.kind == "wasm-component":
+            import pyruntime.engine.wasi.tls  # noqa: F401 - while there are files to import it from
         self.selection = selection
         self.process = process
         self.nested = in_user_namespace

@@ -245,9 +245,9 @@ class OutgoingRequest(Outgoing):
 
     def __init__(self, headers: Fields) -> None:
         super().__init__(headers)
-        self.method: "Any" = "get"
+        self.method: "tuple[str, str | None]" = ("get", None)
         self.path: "str | None" = None
-        self.scheme: "Any" = None
+        self.scheme: "tuple[str, str | None] | None" = None
         self.authority: "str | None" = None
 
     def set_method(self, method: "tuple[str, str | None]") -> "Result":

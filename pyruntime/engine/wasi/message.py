@@ -208,16 +208,25 @@ def length_of(head: Head, response: bool = False) -> int:
 class Body:
     """What follows a head, as a source for streams (see io.py); at its end `trailers` are known."""
 
-    def __init__(self, connection: Connection, length: int, before: "Callable[[], None] | None" = None) -> None:
-        """`length` is from `length_of`; `before` is called before the first byte is waited for."""
+    def __init__(
+        self,
+        connection: Connection,
+        length: int,
+        before: "Callable[[], None] | None" = None,
+        after: "Callable[[], None] | None" = None,
+    ) -> None:
+        """`length` is from `length_of`; `before` is called before the first byte is waited for, `after` at the end."""
         self._connection = connection
         self._left = length if length >= 0 else 0
         self._chunked = length == _CHUNKED
         self._to_end = length == _CLOSE
         self._first = True
         self._before = before
-        self.ended = length == 0
+        self._after = after
+        self.ended = False
         self.trailers: "Fields" = []
+        if length == 0:
+            self._end()
 
     def read(self, count: int, block: bool) -> "bytes | None":
         """See io.py."""
@@ -240,12 +249,18 @@ class Body:
         found = connection.take(count if self._to_end else min(count, self._left)) or b""
         if not self._to_end:
             self._left -= len(found)
-            self.ended = not self._left and not self._chunked
+            if not self._left and not self._chunked:
+                self._end()
         return found
+
+    def _end(self) -> None:
+        self.ended = True
+        if self._after is not None:
+            self._after()
 
     def _end_of_file(self) -> None:
         self._connection.broken = True
-        self.ended = True
+        self._end()
         if not self._to_end:
             raise StreamFaultError("the body is cut off", "connection-terminated")
 
@@ -260,8 +275,8 @@ class Body:
             raise self._bad("a chunk's size is no number")
         self._left = int(size, 16)
         if not self._left:
-            self.ended = True
             self._read_trailers()
+            self._end()
         return bool(self._left)
 
     def _read_trailers(self) -> None:
@@ -277,7 +292,7 @@ class Body:
 
     def _bad(self, why: str) -> StreamFaultError:
         self._connection.broken = True
-        self.ended = True
+        self._end()
         return StreamFaultError(why, "HTTP-protocol-error")
 
     def pollable(self) -> Pollable:
