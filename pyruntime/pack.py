@@ -19,9 +19,14 @@ from marshal import dumps, loads
 
 VERBS = ("create", "start", "run", "state", "kill", "delete", "exec")
 _TABLES = {"x86_64": ("x86_64", "x86", "x32"), "aarch64": ("aarch64", "arm")}.get(os.uname().machine, ())
-# What only some configurations need, by the packages of ours that hold it.
+_SECCOMP = ("pyruntime.seccomp.compile", *(f"pyruntime.seccomp.tables.{name}" for name in (*_TABLES, "known")))
+# What only some configurations need, beyond what `create` imports for all.
 THEMES = {
-    "seccomp": ("pyruntime.seccomp.compile", *(f"pyruntime.seccomp.tables.{name}" for name in (*_TABLES, "known")))
+    "seccomp": _SECCOMP,
+    "wasm": (
+        *("pyruntime.plan.wasm", "pyruntime.engine.wasmtime", "pyruntime.steps.guestfilter", "pyruntime.seccomp.wasm"),
+        *_SECCOMP,
+    ),
 }
 
 _HERE = __file__.rpartition("/")[0]
@@ -57,6 +62,12 @@ def bring(name: str) -> None:
         for module, is_package, _, _, code in packed:
             if module not in sys.modules:
                 _execute(module, is_package, code)
+
+
+def fresh(name: str) -> bool:
+    """Whether the pack of a verb is there and would be used."""
+    packed = _read(path_of(name))
+    return bool(packed) and all(_is_fresh(*entry) for entry in packed)
 
 
 def path_of(name: str) -> str:
@@ -109,8 +120,9 @@ def _execute(name: str, is_package: bool, code: "CodeType") -> None:
 
 def write() -> None:
     """Replace the pack of every verb and theme. Raises OSError."""
+    common = set(_imported("pyruntime.cli.main", _module("create"), *_ROOTS, *_FIRST))
     for theme, names in THEMES.items():
-        packed = [_pack(name) for name in _imported(*names) if name.startswith(f"pyruntime.{theme}")]
+        packed = [_pack(name) for name in _imported(*names) if name not in common]
         _replace(path_of(theme), _MAGIC + dumps(packed))
     for verb in VERBS:
         wanted = ("pyruntime.cli.main", _module(verb), *_ROOTS, *_LATER.get(verb, ()))

@@ -61,6 +61,8 @@ if TYPE_CHECKING:
 
 TRAPPED = 134  # 128 + SIGABRT: what a native program that aborts leaves; 137 would look like an OOM kill
 
+_NAME = 100  # characters of a module's own names that are shown
+
 
 class Limits:
     """What a guest may use; None is no limit.
@@ -201,8 +203,16 @@ def _complain(text: str) -> None:
         return  # stderr is closed or full: the exit status still tells
 
 
+def shown(name: str) -> str:
+    """A name that a module gives itself, as it may stand in a line of ours: such names have any length and content."""
+    return one_line(name if len(name) <= _NAME else name[:_NAME] + "…")
+
+
 def guest_env(env: "list[str]", cwd: str) -> "list[str]":
-    """The environment for a guest: `env` and, unless it names one, PWD, since WASI has no working directory."""
-    if any(entry.startswith("PWD=") for entry in env):
+    """The environment for a guest: `env` and, unless it names one, PWD, since WASI has no working directory.
+
+    None for `/`, where every guest begins anyway: who has asked for no environment gets none.
+    """
+    if cwd == "/" or any(entry.startswith("PWD=") for entry in env):
         return list(env)
     return [*env, f"PWD={cwd}"]

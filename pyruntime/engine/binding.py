@@ -25,6 +25,7 @@ SHAPES = {
     "wasm_config_new": ">P",
     "wasmtime_config_parallel_compilation_set": "P?>",
     "wasmtime_config_memory_init_cow_set": "P?>",
+    "wasmtime_config_concurrency_support_set": "P?>",
     "wasmtime_config_epoch_interruption_set": "P?>",
     "wasmtime_config_consume_fuel_set": "P?>",
     "wasmtime_config_memory_reservation_set": "PQ>",

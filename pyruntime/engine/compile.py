@@ -118,7 +118,7 @@ def _answer(engine: "Engine", wasm: bytes, limits: "Limits", result: int) -> byt
     try:
         _write(result, engine.compile(wasm, limits))
     except Exception as error:  # a third party's code
-        return _REFUSED + " ".join(str(error).split()).encode("utf-8", "replace")
+        return _REFUSED + (" ".join(str(error).split()) or type(error).__name__).encode("utf-8", "replace")
     return _OK
 
 

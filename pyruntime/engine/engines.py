@@ -14,7 +14,7 @@ from pyruntime.errors import Error, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyruntime.engine.base import Engine, Module
+    from pyruntime.engine.base import Abilities, Engine, Module
     from pyruntime.engine.select import Selection
 
 _ST_NOEXEC = 8
@@ -87,13 +87,17 @@ def prepare(selection: "Selection", limits: Limits, place: str = "", demanded: "
     selection.digest = digest(selection.wasm)
     names = (selection.engine,) if selection.engine else ENGINES
     cache, reasons = _cache(place), []
-    for name in names:
-        try:
-            engine = make(name)
-            _demand(engine, selection, demanded)
-            return _prepared(engine, selection, limits, cache)
-        except Unsupported as error:
-            reasons.append(error.text.removeprefix(": "))
+    try:
+        for name in names:
+            try:
+                engine = make(name)
+                _demand(engine, selection, demanded)
+                return _prepared(engine, selection, limits, cache)
+            except Unsupported as error:
+                reasons.append(error.text.removeprefix(": "))
+    finally:
+        if cache:
+            cache.close()
     raise Unsupported(selection.because, "; ".join(reasons))
 
 
@@ -145,12 +149,46 @@ def _about(selection: "Selection", error: Error) -> Error:
     return Error(f"{_WHERE}: {selection.path}: {error}")
 
 
+class Answer:
+    """What an engine says of itself: its version and abilities, or the reason why it cannot run here."""
+
+    __slots__ = ("abilities", "name", "reason", "version")
+
+    def __init__(self, name: str, version: str, abilities: "Abilities | None", reason: str = "") -> None:
+        self.name = name
+        self.version = version
+        self.abilities = abilities
+        self.reason = reason
+
+    def to_json(self) -> "dict[str, object]":
+        """All of it by name, in the order in which people want to read it."""
+        found = self.abilities
+        if found is None:
+            return {"name": self.name, "absent": self.reason}
+        return {
+            "name": self.name,
+            "version": self.version,
+            "runs": list(found.kinds),
+            "wasi": list(found.wasi),
+            "proposals": list(found.proposals),
+            "limits": list(found.limits),
+            "artefacts": found.artefacts,
+        }
+
+
+def survey() -> "list[Answer]":
+    """Every engine asked whether it can run here, by loading it into this process."""
+    return [_asked(name) for name in ENGINES]
+
+
+def _asked(name: str) -> Answer:
+    engine = make(name)
+    try:
+        return Answer(name, engine.probe() or "unknown", engine.abilities())
+    except Error as error:
+        return Answer(name, "", None, str(error))
+
+
 def report() -> "dict[str, str]":
-    """What each engine answers when asked whether it can run here: `version 50.0.1`, or the reason why not."""
-    answers = {}
-    for name in ENGINES:
-        try:
-            answers[name] = f"version {make(name).probe() or 'unknown'}"
-        except Error as error:
-            answers[name] = str(error)
-    return answers
+    """The answers of `survey` in a line each: `version 50.0.1`, or the reason why not."""
+    return {answer.name: f"version {answer.version}" if answer.abilities else answer.reason for answer in survey()}

@@ -11,6 +11,7 @@ from pyruntime.engine.binding import Library, check, library_path, message
 from pyruntime.engine.cdata import HostFunction, address, buffer, bytes_at, cell, strings, uint32_at, vector_at, words
 from pyruntime.engine.faults import FaultHandlers
 from pyruntime.engine.find import cpu, find_package, untrusted
+from pyruntime.engine.imports import unresolved
 from pyruntime.engine.select import kind_of
 from pyruntime.errors import Error
 
@@ -137,6 +138,8 @@ def new_engine(library: Library, limits: base.Limits, parallel: bool = False) ->
     # It would keep the artefact open, to map data from it when the guest begins. Who can open /proc/1/fd in the
     # container could then write to what other containers are started from.
     library.wasmtime_config_memory_init_cow_set(config, False)
+    # With it, a list of borrowed resources in the arguments of a host function of ours is an internal error of 50.0.1.
+    library.wasmtime_config_concurrency_support_set(config, False)
     library.wasmtime_config_epoch_interruption_set(config, "epochs" in asked)
     library.wasmtime_config_consume_fuel_set(config, "fuel" in asked)
     if "small" in asked:
@@ -192,8 +195,23 @@ class WasmtimeModule:
         library.wasmtime_linker_allow_shadowing(linker, True)
         self._own_proc_exit(linker)
         before = cell()
-        check(library, library.wasmtime_linker_instantiate_pre(linker, module, before), "the module cannot be linked")
+        error = library.wasmtime_linker_instantiate_pre(linker, module, before)
+        if error:
+            self._explain(module)
+        check(library, error, "it cannot be linked")
         return int(before[0])
+
+    def _explain(self, module: int) -> None:
+        """Raise Error for imports that are not WASI's; engines name the first one only, and not what it is."""
+        library, imports = self._library, cell(2)
+        library.wasmtime_module_imports(module, imports)
+        pairs = [
+            (self._name(library.wasm_importtype_module(item)), self._name(library.wasm_importtype_name(item)))
+            for item in words(imports)
+        ]
+        told = unresolved(pairs, tuple(name.decode() for name in WASI_NAMES))
+        if told:
+            raise Error(told)
 
     def _own_proc_exit(self, linker: int) -> None:
         """Replace WASI's proc_exit: wasmtime's own refuses statuses from 126 on and loses the number."""
@@ -271,7 +289,7 @@ def backtrace(library: Library, frames: "Any") -> "list[str]":
     for frame in words(frames)[:_FRAMES]:
         index, offset = library.wasm_frame_func_index(frame), library.wasm_frame_module_offset(frame)
         name = library.wasmtime_frame_func_name(frame)
-        shown = bytes_at(vector_at(name)).decode("utf-8", "replace") if name else "<no name>"
+        shown = base.shown(bytes_at(vector_at(name)).decode("utf-8", "replace")) if name else "<no name>"
         lines.append(f"    at {shown} (function {index}, offset {offset:#x})")
     return lines
 
@@ -303,7 +321,7 @@ def _preopen(library: Library, wasi: int, place: str, name: str, read_only: bool
 
 def absent(function: str, functions: "list[str]") -> str:
     """Say that a function is not exported, and what can be called instead."""
-    known = ", ".join(functions[:8]) or "none"
+    known = ", ".join(map(base.shown, functions[:8])) or "none"
     advice = "name one of them, as PATH#NAME, in process.args[0]" if functions else "build it as a command"
     what = "it is a library, not a program: " if function == "_start" else ""
     return f"{what}it exports no function {function}, but {known}; {advice}"

@@ -5,6 +5,7 @@ from pyruntime.config.process import Process
 from pyruntime.config.spec import Config
 from pyruntime.errors import ConfigError
 from pyruntime.host.facts import Facts
+from pyruntime.pack import bring
 from pyruntime.plan import devices, hooks, identity, limits, namespaces, rootfs, seccomp, stdio
 from pyruntime.plan.request import Request
 from pyruntime.plan.seccomp import Profile
@@ -22,8 +23,14 @@ _DESCRIPTORS = "rule: no descriptor of ours enters the container"
 
 
 def cgroup_path(config: Config, request: Request, facts: Facts) -> str:
-    """The container's cgroup below the tree's mount; "" where it is to have none of its own."""
-    if not request.cgroups or not facts.cgroup_tree.mount:
+    """The container's cgroup below the tree's mount; "" where it is to have none of its own.
+
+    Raises ConfigError where there is no tree, and limits are asked for.
+    """
+    if not request.cgroups:
+        return ""
+    if not facts.cgroup_tree.mount:
+        limits.refuse(config, "there is no cgroup v2 tree here to hold it; mount one, or remove the limit")
         return ""
     return container_path(config.linux.cgroupsPath, request.container_id, facts.own_cgroup)
 
@@ -108,6 +115,8 @@ def intent(
         own["seccomp"] = profile.to_json()
     if config.linux.memoryPolicy is not None:
         own["memoryPolicy"] = config.linux.memoryPolicy.to_json()
+    if config.linux.personality is not None:
+        own["personality"] = config.linux.personality.domain
     if config.linux.resources is not None:
         own["resources"] = config.linux.resources.to_json()
     return {
@@ -150,6 +159,7 @@ def _barrier(request: Request) -> "list[Step]":
 def _module(config: Config, process: Process, request: Request, facts: Facts) -> "Wasm | None":
     if facts.module is None:
         return None
+    bring("wasm")
     from pyruntime.plan.wasm import Wasm  # while planning, and only for a module
 
     resources = config.linux.resources
@@ -159,7 +169,7 @@ def _module(config: Config, process: Process, request: Request, facts: Facts) ->
 
 def _process_settings(config: Config, process: Process, facts: Facts) -> "list[Step]":
     user = config.linux.namespace("user") is not None
-    found = identity.settings(process, facts, "process", user, by_host=user)
+    found = identity.settings(process, facts, "process", by_host=user)
     if config.linux.personality is not None:
         found.append(settings.SetPersonality("linux.personality", config.linux.personality.domain))
     if config.linux.memoryPolicy is not None:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _WHERE = "linux.seccomp"
 _GUESTS = "rule: a Wasm module reaches no more of the kernel than its engine needs"
-UNCONFINED = "pyruntime.wasm.seccomp"
 _SPEC_ALLOW = "SECCOMP_FILTER_FLAG_SPEC_ALLOW"
 
 
@@ -76,11 +75,13 @@ def of_guest(
     """
     if facts.module is None or profile is not None:
         return [], []
-    asked = annotations.get(UNCONFINED, "")
+    from pyruntime.engine.annotations import SECCOMP
+
+    asked = annotations.get(SECCOMP, "")
     if asked == "unconfined":
         return [], []
     if asked:
-        raise ConfigError(f'annotations["{UNCONFINED}"]', f'expected "unconfined" or no such annotation, got "{asked}"')
+        raise ConfigError(f'annotations["{SECCOMP}"]', f'expected "unconfined" or no such annotation, got "{asked}"')
     from pyruntime.steps.guestfilter import FilterGuest, MakeGuestFilter
 
     def make(engine: str) -> bytes:

@@ -3,7 +3,7 @@
 import posix as os
 
 from pyruntime.errors import Error, explain_oserror
-from pyruntime.kernel import process
+from pyruntime.kernel import caller, process
 from pyruntime.steps.base import HOST, Step
 
 TYPE_CHECKING = False
@@ -32,7 +32,7 @@ class PrepareModule(Step):
 
     def describe(self) -> str:
         engine = self.engine or "the first engine that is there"
-        return f"find {self.path} ({self.size} bytes) compiled for {engine}, or have a confined process compile it"
+        return f"find the Wasm module {self.path} ({self.size} bytes) compiled for {engine}, or have it compiled"
 
     def run(self, walker: "Walker") -> None:
         walker.objects[_SLOT] = self.prepare()
@@ -46,7 +46,7 @@ class LoadModule(Step):
         self.path = path
 
     def describe(self) -> str:
-        return f"load the engine and the compiled {self.path}, inside the container's cgroup"
+        return f"load the engine and the compiled {self.path}, in the container's cgroup"
 
     def run(self, walker: "Walker") -> None:
         prepared = walker.objects[_SLOT]
@@ -84,6 +84,21 @@ class CheckModule(Step):
         )
 
 
+class HideCommand(Step):
+    """Take the command line and environment of our own command out of /proc, where the guest would see them."""
+
+    def __init__(self, because: str, words: "list[str]") -> None:
+        super().__init__(because)
+        self.words = [word.encode("utf-8", "surrogateescape") for word in words]
+
+    def describe(self) -> str:
+        words = b" ".join(self.words).decode("utf-8", "backslashreplace")
+        return f"overwrite our own command line in memory by {words}, and our environment by nothing"
+
+    def run(self, walker: "Walker") -> None:
+        caller.become(self.words)
+
+
 class EnterModule(Step):
     """Run the module in this process, where a native container would execve."""
 
@@ -100,7 +115,9 @@ class EnterModule(Step):
         self.enter = run
 
     def describe(self) -> str:
-        return f"enter the Wasm module: {self.guest.function} of {' '.join(self.guest.argv)}, / preopened"
+        shown = ", ".join(name + (" (read-only)" if guarded else "") for _, name, guarded in self.guest.preopens)
+        words = " ".join(self.guest.argv)
+        return f"enter the Wasm module: {self.guest.function} of {words}, {shown or 'nothing'} preopened"
 
     def run(self, walker: "Walker") -> None:
         env = walker.objects["env"]

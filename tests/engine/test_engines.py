@@ -7,7 +7,7 @@ import pytest
 
 from pyruntime.engine import engines, find
 from pyruntime.engine.base import Limits
-from pyruntime.engine.engines import load, make, report
+from pyruntime.engine.engines import load, make, survey
 from pyruntime.engine.select import ENGINES, Selection
 from pyruntime.errors import Error, Unsupported
 
@@ -44,15 +44,16 @@ def test_wasmer_says_that_it_wants_another_python() -> None:
 
 
 @pytest.mark.usefixtures("no_packages")
-def test_the_report_has_a_line_for_every_engine() -> None:
-    answers = report()
-    assert tuple(answers) == ENGINES
-    assert all(answer.startswith("engine ") for answer in answers.values())
+def test_every_engine_answers_with_its_reason() -> None:
+    answers = survey()
+    assert tuple(answer.name for answer in answers) == ENGINES
+    assert all(str(answer.to_json()["absent"]).startswith("engine ") for answer in answers)
 
 
 def test_a_bad_module_is_told_with_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
     class Picky:
         name = "picky"
+        kinds = ("wasm-module",)
 
         def probe(self) -> str:
             return "1"

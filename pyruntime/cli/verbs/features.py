@@ -5,6 +5,7 @@ from pyruntime.config.hooks import KINDS
 from pyruntime.config.linux import MEMORY_FLAGS, MEMORY_MODES, NAMESPACES
 from pyruntime.config.seccomp import ACTIONS, FLAGS, OPERATORS
 from pyruntime.engine import engines
+from pyruntime.engine.annotations import PREFIX
 from pyruntime.engine.select import VARIANT
 from pyruntime.kernel.caps import NAMES
 from pyruntime.plan import mountoptions
@@ -36,7 +37,7 @@ def document() -> "Json":
         "mountOptions": mountoptions.names(),
         "linux": _linux(),
         "annotations": _annotations(),
-        "potentiallyUnsafeConfigAnnotations": ["run.oci.", VARIANT],
+        "potentiallyUnsafeConfigAnnotations": ["run.oci.", VARIANT, PREFIX],
     }
 
 
@@ -70,11 +71,20 @@ def _seccomp() -> "Json":
 
 def _annotations() -> "dict[str, str]":
     """Ours, and the two of other runtimes that callers look for."""
-    answers = engines.report()
-    able = sorted(name for name, answer in answers.items() if answer.startswith("version "))
+    answers = engines.survey()
     found = {"pyruntime.version": VERSION, "pyruntime.commit": commit()}
-    found.update({f"pyruntime.wasm.{name}": answers[name].removeprefix("version ") for name in able})
-    if able:
+    for answer in answers:
+        found.update(_engine(answer))
+    if any(answer.abilities for answer in answers):
         found["run.oci.crun.wasm"] = "true"
     found["org.opencontainers.runc.checkpoint.enabled"] = "false"
     return found
+
+
+def _engine(answer: engines.Answer) -> "dict[str, str]":
+    """One engine: its version and what it can do, or why it is absent."""
+    name, facts = f"pyruntime.wasm.{answer.name}", answer.to_json()
+    if answer.abilities is None:
+        return {f"{name}.absent": answer.reason}
+    lists = {key: value for key, value in facts.items() if isinstance(value, list)}
+    return {name: answer.version, **{f"{name}.{key}": ",".join(value) for key, value in lists.items()}}

@@ -38,6 +38,42 @@ TABLE = {
         "7 path_resolution",
         ("LoadModule",),
     ),
+    "HideCommand": Why(
+        "A native program begins with memory of its own: execve throws the runtime's away. A module is entered without "
+        "it, and the guest, where it is root, may read /proc/self/environ: what stands there is of whoever called "
+        "the runtime. crun rewrites the command line too.",
+        "prctl(PR_SET_NAME)",
+        (("ENOENT", "this C library does not tell where the two lie"),),
+        "tr '\\0' ' ' < /proc/PID/cmdline; wc -c < /proc/PID/environ",
+        "5 proc, 2 prctl",
+        ("LoadModule",),
+    ),
+    "MakeGuestFilter": Why(
+        "config.json has no seccomp profile, so the module gets one of ours. What an engine needs differs, so it is "
+        "made once the module is prepared, and on the host's side, where modules of Python can still be imported.",
+        "none",
+        (("none", "this only computes"),),
+        "pyruntime explain BUNDLE; docs/reference/wasm-seccomp.md lists the calls",
+        "2 seccomp",
+        ("PrepareModule",),
+    ),
+    "FilterGuest": Why(
+        "An engine is a large program that runs hostile code, and its flaws are looked for. From here on the process "
+        "may read, write and open files, wait and start threads; it can't execute, fork, make memory executable, or "
+        "reach other parts of the kernel. It comes after the image's own hooks, which are programs.",
+        "seccomp(SECCOMP_SET_MODE_FILTER)",
+        (
+            (
+                "EPERM in the guest",
+                "the engine made a call that was not measured: tell us, and go on with the "
+                "annotation pyruntime.wasm.seccomp: unconfined",
+            ),
+            ("SIGSYS", "a call that only an intruder makes: the container is killed"),
+        ),
+        "grep Seccomp /proc/PID/status",
+        "2 seccomp",
+        ("MakeGuestFilter",),
+    ),
     "EnterModule": Why(
         "There is no execve: this process calls the module's _start, and its exit code becomes the container's. "
         "WASI gives it arguments, environment, stdio and the container's root as its one directory.",

@@ -12,6 +12,7 @@ from pyruntime.config.seccomp import Seccomp
 from pyruntime.config.spec import Config
 from pyruntime.config.validate import validate
 from pyruntime.engine import engines
+from pyruntime.engine.base import Abilities
 from pyruntime.kernel.mempolicy import FLAGS, MODES
 from pyruntime.kernel.seccomp import FLAGS as KERNEL_FLAGS
 from tests.cli.verbs.box import Box
@@ -83,9 +84,16 @@ def test_engines_look_for_these() -> None:
     assert found["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "false"
 
 
-@pytest.mark.parametrize(("answer", "announced"), [("version 1", True), ("engine wasmtime: not there", False)])
+ABLE = engines.Answer("wasmtime", "1", Abilities(("wat",), ("0.1",), (), ("fuel",), artefacts=True))
+ABSENT = engines.Answer("wasmtime", "", None, "engine wasmtime: not there")
+
+
+@pytest.mark.parametrize(("answer", "announced"), [(ABLE, True), (ABSENT, False)])
 def test_wasm_is_announced_when_an_engine_can_run(
-    monkeypatch: pytest.MonkeyPatch, answer: str, announced: bool
+    monkeypatch: pytest.MonkeyPatch, answer: engines.Answer, announced: bool
 ) -> None:
-    monkeypatch.setattr(engines, "report", lambda: {"wasmtime": answer})
-    assert (document()["annotations"].get("run.oci.crun.wasm") == "true") is announced
+    monkeypatch.setattr(engines, "survey", lambda: [answer])
+    found = document()["annotations"]
+    assert (found.get("run.oci.crun.wasm") == "true") is announced
+    assert found.get("pyruntime.wasm.wasmtime.limits") == ("fuel" if announced else None)
+    assert found.get("pyruntime.wasm.wasmtime.absent") == (None if announced else "engine wasmtime: not there")
