@@ -262,7 +262,14 @@ def test_the_annotations_are_those_that_are_read() -> None:
     names = {name for cells in rows(text) for name in quoted(cells[0])}
     ours = {name for name in names if name.startswith(annotations.PREFIX)}
     assert names - ours == {select.HANDLER, select.VARIANT, *select._SANDBOX_MARKS}
-    assert {annotations.PREOPENS} <= ours <= set(annotations.NAMES)
+    assert ours <= set(annotations.NAMES)
+    assert ours >= {
+        annotations.MEMORY,
+        annotations.TIMEOUT,
+        annotations.FUEL,
+        annotations.PREOPENS,
+        annotations.SECCOMP,
+    }
     values = {value for cells in rows(text)[:4] for value in quoted(cells[1])}
     assert values == {f"{name}{end}" for name in ("wasm", *select.ENGINES) for end in ("", "-smart")}
 

@@ -53,6 +53,8 @@ def test_every_engine_answers_with_its_reason() -> None:
 def test_a_bad_module_is_told_with_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
     class Picky:
         name = "picky"
+        kinds = ("wasm-module",)
+        writes_files = False
 
         def probe(self) -> str:
             return "1"
