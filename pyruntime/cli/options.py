@@ -372,6 +372,22 @@ _VERBS = (
         most=2,
     ),
     Verb(
+        "step",
+        "BUNDLE ID",
+        "make a container step by step, and look at it between the steps",
+        "Stops before every step of the plan: look at the half-made container, open a shell in it, read why the step "
+        "is there, go on, or quit, which takes everything back.",
+        "step /srv/box box1",
+        (
+            Option("auto", "", BOOL, "", "do every step, and show what each changed; needs no terminal"),
+            Option("script", "", STRING, "FILE", "take what would be typed from FILE, a line a stop; then go on"),
+            Option("what-if", "", STRING, "WHAT", "leave out: skip-private, chroot, no-proc or no-pids-limit"),
+        ),
+        group=LOOK,
+        least=2,
+        most=2,
+    ),
+    Verb(
         "check",
         "[BUNDLE]",
         "find mistakes in a bundle's configuration",
