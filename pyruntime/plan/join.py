@@ -40,9 +40,10 @@ def join(
     profile = seccomp.Profile.from_json(container.own["seccomp"]) if "seccomp" in container.own else None
     unprivileged = identity.unprivileged(process, facts)
     filtered = seccomp.early(profile, unprivileged, facts, state_of(container))
-    make_filter, load_filter = seccomp.of_guest(profile, container.own["annotations"], facts)
     labels = identity.labels(process, facts, at_once=True)
     module = _module(container, process, facts)
+    networked = module is not None and module.network is not None
+    make_filter, load_filter = seccomp.of_guest(profile, container.own["annotations"], facts, networked)
     return [
         steps.OpenTarget(_CONTAINER, container, kinds),
         *_cgroup(container, sub_cgroup),

@@ -65,14 +65,17 @@ def compiled(asked: "Seccomp | None", facts: Facts) -> "tuple[Profile | None, li
     return profile, _warnings(asked, found.unknown)
 
 
-def of_guest(profile: "Profile | None", annotations: "dict[str, str]", facts: Facts) -> "tuple[list[Step], list[Step]]":
+def of_guest(
+    profile: "Profile | None", annotations: "dict[str, str]", facts: Facts, network: bool
+) -> "tuple[list[Step], list[Step]]":
     """The filter of a Wasm guest that has none of the configuration: the steps that make it, and those that load it.
 
-    The first go after the module is loaded, the second right before it is entered. Raises ConfigError.
+    The first go after the module is loaded, the second right before it is entered. `network`: whether the guest has
+    any. Raises ConfigError.
     """
     if facts.module is None or profile is not None:
         return [], []
-    from pyruntime.engine.annotations import HTTP, NETWORK, SECCOMP
+    from pyruntime.engine.annotations import SECCOMP
 
     asked = annotations.get(SECCOMP, "")
     if asked == "unconfined":
@@ -80,8 +83,6 @@ def of_guest(profile: "Profile | None", annotations: "dict[str, str]", facts: Fa
     if asked:
         raise ConfigError(f'annotations["{SECCOMP}"]', f'expected "unconfined" or no such annotation, got "{asked}"')
     from pyruntime.steps.guestfilter import FilterGuest, MakeGuestFilter
-
-    network = any(annotations.get(name) for name in (HTTP, NETWORK))
 
     def make(engine: str) -> bytes:
         bring("seccomp")

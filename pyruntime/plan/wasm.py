@@ -5,7 +5,7 @@ the container as its first act, while the host's files are there and readable. E
 """
 
 from pyruntime.config.process import Process
-from pyruntime.engine import annotations, base, cache, engines, preopens
+from pyruntime.engine import annotations, base, cache, engines, permissions, preopens
 from pyruntime.engine.select import Selection
 from pyruntime.steps import wasm
 from pyruntime.steps.base import Step
@@ -25,10 +25,17 @@ class Wasm:
         asked: "dict[str, str]",
         memory: "int | None",
         in_user_namespace: bool,
+        listen_fds: int = 0,
     ) -> None:
-        """`asked` are the container's annotations, `memory` its limit in bytes. Raises ConfigError."""
+        """`asked` are the container's annotations, `memory` its limit in bytes, `listen_fds` the sockets it is passed.
+
+        Raises ConfigError.
+        """
         space = next((entry.soft for entry in process.rlimits if entry.type == "RLIMIT_AS"), None)
         self.limits, self.demanded = annotations.limits(asked, memory, space)
+        self.network = permissions.network(asked, selection, listen_fds)
+        if self.network is not None and self.network.outgoing and selection.kind == "wasm-component":
+            import pyruntime.engine.wasi.tls  # noqa: F401 - while there are files to import it from
         self.selection = selection
         self.process = process
         self.nested = in_user_namespace
@@ -60,5 +67,5 @@ class Wasm:
         process = self.process
         function = self.selection.function
         argv = self.selection.argv(process.args)
-        guest = base.Guest(argv, [], process.cwd, self.preopens, function, self.limits)
+        guest = base.Guest(argv, [], process.cwd, self.preopens, function, self.limits, self.network)
         return wasm.EnterModule(self.selection.because, guest, base.guest_env, base.run)

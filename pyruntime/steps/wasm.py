@@ -129,6 +129,6 @@ class EnterModule(Step):
             else []
         )
         self.guest.env = self.guest_env(entries, self.guest.cwd)
-        process.close_above(2)
+        process.close_above(2 + len(self.guest.network.listeners if self.guest.network else ()))
         walker.channel = None
         os._exit(self.enter(walker.objects[_SLOT], self.guest))  # type: ignore[arg-type]
