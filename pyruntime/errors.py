@@ -73,4 +73,12 @@ def one_line(text: str) -> str:
     """Escape what would break a log line or drive a terminal: control characters and lone surrogates."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else _SHORT.get(c) or _escaped(ord(c)) for c in text)
+
+
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def _escaped(number: int) -> str:
+    """As the codec `unicode_escape` does, which would have to be imported: no import inside a container."""
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

@@ -64,6 +64,12 @@ def bring(name: str) -> None:
                 _execute(module, is_package, code)
 
 
+def fresh(name: str) -> bool:
+    """Whether the pack of a verb is there and would be used."""
+    packed = _read(path_of(name))
+    return bool(packed) and all(_is_fresh(*entry) for entry in packed)
+
+
 def path_of(name: str) -> str:
     """Where the pack of a verb, or of a theme, lies, for the Python that asks."""
     return f"{_HERE}/__pycache__/pack-{name}.{sys.implementation.cache_tag}"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pyruntime.engine import select
+from pyruntime.engine import annotations, select
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
@@ -250,7 +250,9 @@ def test_words_of_the_kernel() -> None:
 def test_the_annotations_are_those_that_are_read() -> None:
     text = (ROOT / "docs/reference/annotations.md").read_text(encoding="utf-8")
     names = {name for cells in rows(text) for name in quoted(cells[0])}
-    assert names == {select.HANDLER, select.VARIANT, *select._SANDBOX_MARKS}
+    ours = {name for name in names if name.startswith(annotations.PREFIX)}
+    assert names - ours == {select.HANDLER, select.VARIANT, *select._SANDBOX_MARKS}
+    assert {annotations.PREOPENS} <= ours <= set(annotations.NAMES)
     values = {value for cells in rows(text)[:4] for value in quoted(cells[1])}
     assert values == {f"{name}{end}" for name in ("wasm", *select.ENGINES) for end in ("", "-smart")}
 
@@ -266,4 +268,4 @@ def test_the_state_file_has_the_keys_that_are_listed(launcher: Path, place: Path
     assert {quoted(cells[0])[0] for cells in rows(common)} == set(state)
     listed = {key for cells in rows(ours) for key in quoted(cells[0])}
     assert set(state["pyruntime"]) <= listed
-    assert listed - set(state["pyruntime"]) <= {"resources"}
+    assert listed - set(state["pyruntime"]) <= {"resources", "seccomp", "personality", "memoryPolicy", "resctrl"}

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from pyruntime.cli.options import VERBS
+
 ROOT = Path(__file__).resolve().parent.parent
-PIECES = ("bin", "pyruntime", "pyproject.toml", "LICENSE", "README.md")
+PIECES = ("bin", "pyruntime", "scripts", "pyproject.toml", "LICENSE", "README.md")
 
 needs_tools = pytest.mark.skipif(
     importlib.util.find_spec("hatchling") is None or importlib.util.find_spec("build") is None,
@@ -53,6 +55,18 @@ def test_the_wheel_asks_for_nothing_and_brings_the_whole_package(wheel: Path) ->
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "pyruntime").rglob("*.py")}
     assert required == []
     assert sources - names == set()
+
+
+@needs_tools
+def test_the_wheel_brings_manual_pages_and_completions(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name.partition(".data/data/")[2] for name in archive.namelist()}
+    assert {f"share/man/man1/pyruntime{suffix}.1" for suffix in ("", *(f"-{verb}" for verb in VERBS))} <= names
+    assert {
+        "share/bash-completion/completions/pyruntime",
+        "share/zsh/site-functions/_pyruntime",
+        "share/fish/vendor_completions.d/pyruntime.fish",
+    } <= names
 
 
 @needs_tools

@@ -3,7 +3,7 @@
 
 # fail TEXT: one line on stderr, and the end
 fail() {
-	echo "build: $*" >&2
+	echo "${0##*/}: $*" >&2
 	exit 1
 }
 
@@ -35,4 +35,12 @@ busybox_rootfs() {
 # empty_rootfs DIR: only the directories that are mounted over
 empty_rootfs() {
 	mkdir -p "$1/proc" "$1/dev" "$1/sys" "$1/tmp"
+}
+
+# put_config FILE: the bundle's config.json, with @BUNDLE@ in it replaced by the bundle's directory
+put_config() {
+	case $out in
+	*[\&\|\\\"]*) fail "this bundle cannot lie in $out: its name goes into config.json" ;;
+	esac
+	sed "s|@BUNDLE@|$out|g" "$1" >"$out/config.json"
 }

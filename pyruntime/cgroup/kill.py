@@ -1,12 +1,12 @@
 """Killing a cgroup whole, and signalling everyone in it."""
 
 import posix as os
-from _signal import pidfd_send_signal
 from time import monotonic
 
 from pyruntime.cgroup.files import EOPNOTSUPP, GONE, CgroupError, write
 from pyruntime.cgroup.freezer import freeze, frozen, thaw, wait_for
 from pyruntime.cgroup.members import processes
+from pyruntime.kernel.pidfd import pidfd_open, pidfd_send_signal
 
 SIGKILL = 9
 _ESRCH, _EINVAL, _ENOENT = 3, 22, 2
@@ -55,7 +55,7 @@ def signal_all(directory: str, number: int) -> None:
 def _signal(pid: int, number: int) -> None:
     """Through a pidfd, so that no other process gets it; gone, or a thread of one already met, is fine."""
     try:
-        fd = os.pidfd_open(pid)
+        fd = pidfd_open(pid)
     except OSError as error:
         if error.errno in (_ESRCH, _EINVAL, _ENOENT):
             return

@@ -10,6 +10,7 @@ from pyruntime.state.ids import check_id
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.cli.grammar import Options
+    from pyruntime.cli.tracing import Tracing
     from pyruntime.state.store import Container
 
 _WHEN = {"auto": None, "": None, "true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
@@ -19,11 +20,12 @@ _MANAGERS = ("cgroupfs", "systemd", "disabled")
 class Context:
     """One command: its options and arguments, its log, its state root."""
 
-    def __init__(self, asked: Invocation, log: Log) -> None:
+    def __init__(self, asked: Invocation, log: Log, tracing: "Tracing | None" = None) -> None:
         self.globals: Options = asked.globals
         self.options: Options = asked.options
         self.arguments = asked.arguments
         self.log = log
+        self.tracing = tracing
 
     @property
     def root(self) -> str:

@@ -14,6 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyruntime.cli.tracing import Tracing
+
+_SETTINGS = "/etc/pyruntime.conf"
+_TRACED = ("create", "start", "run", "exec", "delete")
 _STARTERS = ("create", "run", "exec", "restore")
 _MODULES = {"exec": "exec_", "list": "list_"}
 
@@ -30,6 +34,30 @@ def main(argv: "list[str]") -> int:
 
 
 def _carry_out(asked: Invocation) -> int:
+    if asked.verb in _TRACED:
+        folder = os.environ.get(b"PYRUNTIME_TRACE_DIR") or _configuration()
+        if folder or asked.globals.text("trace"):
+            from pyruntime.cli.tracing import traced
+
+            return traced(asked, folder, _attempt)
+    return _attempt(asked)
+
+
+def _configuration() -> bytes:
+    """The text of the host's configuration file, if it is there and asks for anything."""
+    try:
+        fd = os.open(_SETTINGS, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, 65536)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+
+
+def _attempt(asked: Invocation, tracing: "Tracing | None" = None) -> int:
     assert asked.verb is not None
     log = None
     try:
@@ -41,7 +69,7 @@ def _carry_out(asked: Invocation) -> int:
             close_leaked(asked.options.number("preserve-fds") or 0)
         log = _log(asked.globals)
         log.debug(f"{VERSION}, pid {os.getpid()}: {' '.join([asked.verb, *asked.arguments])}")
-        context = Context(asked, log)
+        context = Context(asked, log, tracing)
         status = _verb(asked.verb)(context)
         log.settle()
         return status

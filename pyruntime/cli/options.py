@@ -85,6 +85,7 @@ GLOBALS = (
     Option("systemd-cgroup", "", BOOL, "", "let systemd make cgroups; cgroupsPath is then slice:prefix:name"),
     Option("cgroup-manager", "", STRING, "NAME", "who makes cgroups: cgroupfs, systemd or disabled"),
     Option("rootless", "", STRING, "WHEN", "go on without cgroup permissions: true, false or auto", "auto"),
+    Option("trace", "", STRING, "FILE", "add where the time goes to FILE: a page if it ends in .html, else JSON"),
     Option("criu", "", STRING, "PATH", "accepted and ignored", hidden=True),
     Option("version", "v", BOOL, "", "show version, commit and specification"),
     HELP,
@@ -155,8 +156,8 @@ _UPDATE = (
     Option("cpuset-cpus", "", STRING, "LIST", "CPUs to run on, as in 0-3,7"),
     Option("cpuset-mems", "", STRING, "LIST", "memory nodes to allocate from"),
     Option("blkio-weight", "", INT, "N", "block I/O weight, 10 to 1000"),
-    Option("l3-cache-schema", "", STRING, "SCHEMA", "resctrl L3 cache schema"),
-    Option("mem-bw-schema", "", STRING, "SCHEMA", "resctrl memory bandwidth schema"),
+    Option("l3-cache-schema", "", STRING, "SCHEMA", "L3 cache of the container's own resctrl group"),
+    Option("mem-bw-schema", "", STRING, "SCHEMA", "memory bandwidth of the same"),
     Option("kernel-memory", "", SIZE, "SIZE", "accepted and ignored", hidden=True),
     Option("kernel-memory-tcp", "", SIZE, "SIZE", "accepted and ignored", hidden=True),
 )
@@ -316,17 +317,19 @@ _VERBS = (
     ),
     Verb(
         "spec",
-        "",
+        "[ARGUMENT...]",
         "write a config.json to begin with",
-        "Never replaces a file that is there.",
+        "Never replaces a file that is there. With --wasm the bundle is ready to run: its rootfs is made too, around "
+        "a copy of FILE. ARGUMENTs are handed to FILE; write -- before one that begins with a dash.",
         "spec --bundle /srv/box",
         (
             _BUNDLE,
             Option("file", "f", STRING, "FILE", "write to FILE (default: config.json in the bundle)"),
             Option("rootless", "", BOOL, "", "for use without root: a user namespace, no limits"),
+            Option("wasm", "", STRING, "FILE", "make a bundle that runs FILE, a WebAssembly program"),
         ),
         least=0,
-        most=0,
+        most=None,
     ),
     Verb(
         "features",
@@ -367,6 +370,54 @@ _VERBS = (
         group=LOOK,
         least=0,
         most=2,
+    ),
+    Verb(
+        "check",
+        "[BUNDLE]",
+        "find mistakes in a bundle's configuration",
+        "Tells every error, and what is allowed and hardly meant: misspelt keys and names, settings without effect. "
+        "Runs nothing and needs no root. The exit status is 1 if there is an error or a warning.",
+        "check /srv/box",
+        (
+            _BUNDLE,
+            Option("config", "f", STRING, "FILE", "check FILE alone: no bundle is looked for around it"),
+            Option("json", "", BOOL, "", "print JSON"),
+        ),
+        group=LOOK,
+        least=0,
+    ),
+    Verb(
+        "inspect",
+        "[ID]",
+        "show what a container is confined by",
+        "Namespaces, users, limits against use, capabilities, system call filter, mounts, as the kernel has them now. "
+        "Nothing is entered, traced or changed.",
+        "inspect --against host box1",
+        (
+            Option("pid", "p", INT, "PID", "show this process, and which container it is in"),
+            Option("against", "", STRING, "ID", "compare with another container, or with the word host"),
+            Option("watch", "w", BOOL, "", "show it again and again, until the process is gone"),
+            Option("interval", "", DURATION, "TIME", "time between two looks when watching", "1s"),
+            Option("json", "", BOOL, "", "print JSON"),
+        ),
+        group=LOOK,
+        least=0,
+    ),
+    Verb(
+        "doctor",
+        "",
+        "tell what this host lacks, and what to do about it",
+        "Every line was looked up, none is guessed. The exit status is 0 when every need is met, 1 when one is not, "
+        "2 when one could not be looked at.",
+        "doctor --for rootless",
+        (
+            Option("for", "", STRING, "NAME", "docker, containerd, podman, crio, k8s, rootless or wasm"),
+            Option("bundle", "b", STRING, "DIR", "look at the file system of this folder too"),
+            Option("json", "", BOOL, "", "print JSON"),
+        ),
+        group=LOOK,
+        least=0,
+        most=0,
     ),
     Verb(
         "wasm",

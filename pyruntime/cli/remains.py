@@ -14,6 +14,7 @@ from pyruntime.cgroup.files import EBUSY, CgroupError
 from pyruntime.cli.context import complain
 from pyruntime.config.jsontext import parse
 from pyruntime.errors import ConfigError, Error, StateError, one_line
+from pyruntime.kernel.pidfd import pidfd_open
 from pyruntime.state import claim, life, processes, store
 
 TYPE_CHECKING = False
@@ -118,7 +119,7 @@ def _killed(dir_fd: int) -> "Iterator[int]":
     """Pidfds of what was this container's init, or is on its way to become it, each sent SIGKILL."""
     for pid in _ours(dir_fd):
         try:
-            pidfd = os.pidfd_open(pid)
+            pidfd = pidfd_open(pid)
         except ProcessLookupError:
             continue
         if pid in _ours(dir_fd):  # still: its number was not reused before the descriptor was ours

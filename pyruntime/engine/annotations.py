@@ -6,7 +6,8 @@ from pyruntime.errors import ConfigError
 PREFIX = "pyruntime.wasm."
 FUEL, TIMEOUT, MEMORY = f"{PREFIX}fuel", f"{PREFIX}timeout", f"{PREFIX}memory"
 HTTP, NETWORK, SECCOMP = f"{PREFIX}http", f"{PREFIX}network", f"{PREFIX}seccomp"
-NAMES = (FUEL, TIMEOUT, MEMORY, HTTP, NETWORK, SECCOMP)
+PREOPENS = f"{PREFIX}preopens"
+NAMES = (FUEL, TIMEOUT, MEMORY, HTTP, NETWORK, SECCOMP, PREOPENS)
 
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _PAGE = 1 << 16  # bytes of a page of linear memory

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
         # An engine that can make a running guest trap has a method `interrupt(self) -> None` too, called by another
         # thread when the guest's time is up: the guest is then told where it was. Without, the process just ends.
+        # One that serves requests has `times_itself = True`: the time is that of each request then.
 
         def start(self, guest: "Guest") -> int:
             """Call `guest.function`; return the value given to proc_exit, 0 without one. Raises TrapError and Error."""
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
 
 
 TRAPPED = 134  # 128 + SIGABRT: what a native program that aborts leaves; 137 would look like an OOM kill
+
+_NAME = 100  # characters of a module's own names that are shown
 
 
 class Limits:
@@ -174,7 +177,8 @@ def run(module: "Module", guest: Guest) -> int:
     """
 
     def watched() -> int:
-        watch(guest.limits.seconds, getattr(module, "interrupt", None))
+        seconds = None if getattr(module, "times_itself", False) else guest.limits.seconds
+        watch(seconds, getattr(module, "interrupt", None))
         return module.start(guest)
 
     return guarded(watched)
@@ -200,8 +204,16 @@ def _complain(text: str) -> None:
         return  # stderr is closed or full: the exit status still tells
 
 
+def shown(name: str) -> str:
+    """A name that a module gives itself, as it may stand in a line of ours: such names have any length and content."""
+    return one_line(name if len(name) <= _NAME else name[:_NAME] + "…")
+
+
 def guest_env(env: "list[str]", cwd: str) -> "list[str]":
-    """The environment for a guest: `env` and, unless it names one, PWD, since WASI has no working directory."""
-    if any(entry.startswith("PWD=") for entry in env):
+    """The environment for a guest: `env` and, unless it names one, PWD, since WASI has no working directory.
+
+    None for `/`, where every guest begins anyway: who has asked for no environment gets none.
+    """
+    if cwd == "/" or any(entry.startswith("PWD=") for entry in env):
         return list(env)
     return [*env, f"PWD={cwd}"]

@@ -12,6 +12,7 @@ from pyruntime.seccomp import architectures, bpf
 _NOBODY = 65534
 _EINVAL, _EPERM = 22, 1
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | _EPERM, 0x80000000  # SECCOMP_RET_*
+_CLONE_THREAD = 0x10000
 _MiB = 1 << 20
 _ROOM = 64 * _MiB  # for what a small module is compiled to
 
@@ -19,7 +20,7 @@ _ROOM = 64 * _MiB  # for what a small module is compiled to
 # for the same ends elsewhere: memory, threads, time, random numbers, the two descriptors that are open.
 CALLS = (
     "read", "write", "close", "mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "futex", "membarrier",
-    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "clone", "clone3", "set_robust_list", "rseq",
+    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "set_robust_list", "rseq",
     "gettid", "getpid", "sched_yield", "sched_getaffinity", "sched_getscheduler", "sched_getparam", "prctl",
     "getrandom", "clock_gettime", "clock_nanosleep", "nanosleep", "gettimeofday", "restart_syscall", "exit",
     "exit_group",
@@ -101,19 +102,33 @@ def _become_nobody() -> None:
 
 
 def _filter(calls: "tuple[str, ...]") -> bytes:
-    """A program that lets these calls through and answers EPERM to every other."""
+    """A program that lets these calls through, and clone(2) for threads, and answers EPERM to every other.
+
+    clone3(2) keeps its flags where no filter can look: without it the C library takes clone.
+    """
     native = architectures.wanted([], os.uname().machine)[0]
     numbers = [native.numbers[name] for name in calls if name in native.numbers]
     pack, count = bpf.packer(native.big), len(numbers)
-    tests = [pack(bpf.JEQ, count - index, 0, number) for index, number in enumerate(numbers)]
+    refused, allowed = pack(bpf.RET, 0, 0, _REFUSE), pack(bpf.RET, 0, 0, _ALLOW)
+    for_thread = [
+        pack(bpf.LD, 0, 0, native.low(0)),
+        pack(bpf.AND, 0, 0, _CLONE_THREAD),
+        pack(bpf.JEQ, 1, 0, 0),
+        allowed,
+        refused,
+    ]
     return b"".join(
         [
             pack(bpf.LD, 0, 0, bpf.ARCH),
             pack(bpf.JEQ, 1, 0, native.token),
             pack(bpf.RET, 0, 0, _KILL),
             pack(bpf.LD, 0, 0, bpf.NR),
-            *tests,
-            pack(bpf.RET, 0, 0, _REFUSE),
-            pack(bpf.RET, 0, 0, _ALLOW),
+            *(pack(bpf.JEQ, count - index + 3 + len(for_thread), 0, nr) for index, nr in enumerate(numbers)),
+            pack(bpf.JEQ, 0, len(for_thread), native.numbers["clone"]),
+            *for_thread,
+            pack(bpf.JEQ, 0, 1, native.numbers["clone3"]),
+            pack(bpf.RET, 0, 0, bpf.ENOSYS),
+            refused,
+            allowed,
         ]
     )

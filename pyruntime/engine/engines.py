@@ -8,7 +8,7 @@ import posix as os
 
 from pyruntime.engine.base import Limits
 from pyruntime.engine.cache import Cache, digest, key_of
-from pyruntime.engine.compile import compiled
+from pyruntime.engine.compile import CompileError, compiled
 from pyruntime.engine.select import ENGINES
 from pyruntime.errors import Error, Unsupported
 
@@ -100,13 +100,17 @@ def prepare(selection: "Selection", limits: Limits, place: str = "", demanded: "
     """
     selection.digest = digest(selection.wasm)
     cache, reasons = _cache(place), []
-    for name in _names(selection.engine):
-        try:
-            engine = _made(name)
-            _demand(engine, selection, demanded)
-            return _prepared(engine, selection, limits, cache)
-        except Unsupported as error:
-            reasons.append(error.text.removeprefix(": "))
+    try:
+        for name in _names(selection.engine):
+            try:
+                engine = _made(name)
+                _demand(engine, selection, demanded)
+                return _prepared(engine, selection, limits, cache)
+            except Unsupported as error:
+                reasons.append(error.text.removeprefix(": "))
+    finally:
+        if cache:
+            cache.close()
     raise Unsupported(selection.because, "; ".join(reasons))
 
 
@@ -153,9 +157,7 @@ def _prepared(engine: "Engine", selection: "Selection", limits: Limits, cache: "
         return Prepared(engine, selection, limits, found, True)
     try:
         made = compiled(engine, selection.wasm, limits)
-    except Unsupported:
-        raise
-    except Error as error:
+    except CompileError as error:
         raise _about(selection, error) from None
     kept = cache.put(key, made, {"engine": engine.name, "program": selection.path}) if cache else None
     if kept is not None:
@@ -214,3 +216,8 @@ def _asked(name: str) -> Answer:
         return Answer(name, engine.probe() or "unknown", engine.abilities())
     except Error as error:
         return Answer(name, "", None, str(error))
+
+
+def report() -> "dict[str, str]":
+    """The answers of `survey` in a line each: `version 50.0.1`, or the reason why not."""
+    return {answer.name: f"version {answer.version}" if answer.abilities else answer.reason for answer in survey()}

@@ -1,5 +1,7 @@
 """Who would have what a module imports and no engine here does: for the text of an error."""
 
+from pyruntime.engine.base import shown
+
 _SUPPLIERS = {
     "env": "are of the host it was made for, or Emscripten's JavaScript: build for wasm32-wasip1",
     "a": "are Emscripten's JavaScript: build with -sSTANDALONE_WASM, or with another toolchain for wasm32-wasip1",
@@ -14,6 +16,7 @@ _SUPPLIERS = {
     "wasi_nn": "are wasi-nn, which no engine here has",
     "wasi_ephemeral_nn": "are wasi-nn, which no engine here has",
 }
+_TOLD = 4  # modules that an error names
 
 
 def unresolved(imports: "list[tuple[str, str]]", provided: "tuple[str, ...]") -> str:
@@ -22,9 +25,9 @@ def unresolved(imports: "list[tuple[str, str]]", provided: "tuple[str, ...]") ->
     for module, name in imports:
         if module not in provided:
             found.setdefault(module, []).append(name)
-    return "; ".join(_told(module, names) for module, names in found.items())
+    return "; ".join(_told(module, names) for module, names in list(found.items())[:_TOLD])
 
 
 def _told(module: str, names: "list[str]") -> str:
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"it imports {module}.{names[0]}{more}, which {_SUPPLIERS.get(module, 'no engine here has')}"
+    return f"it imports {shown(module)}.{shown(names[0])}{more}, which {_SUPPLIERS.get(module, 'no engine here has')}"

@@ -1,4 +1,4 @@
-"""wasmtime: modules of WASI preview 1, compiled by Cranelift.
+"""wasmtime: modules of WASI preview 1, compiled by Cranelift; components are in component.py.
 
 Objects of the C library are not freed: the process that compiles ends afterwards, the one that loads becomes the
 container and ends with the guest.
@@ -12,10 +12,13 @@ from pyruntime.engine.cdata import HostFunction, address, buffer, bytes_at, cell
 from pyruntime.engine.faults import FaultHandlers
 from pyruntime.engine.find import cpu, find_package, untrusted
 from pyruntime.engine.imports import unresolved
+from pyruntime.engine.select import kind_of
 from pyruntime.errors import Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pyruntime.engine.select import Selection
 
 WASI_NAMES = (b"wasi_snapshot_preview1", b"wasi_unstable")
@@ -41,7 +44,7 @@ class Wasmtime:
     """The wasmtime engine, through the C library inside the Python package."""
 
     name = "wasmtime"
-    kinds: "tuple[str, ...]" = ("wasm-module", "wat")
+    kinds: "tuple[str, ...]" = ("wasm-module", "wat", "wasm-component")
     limits: "tuple[str, ...]" = ("memory", "fuel", "seconds", "address_space")
     writes_files = False
 
@@ -52,6 +55,8 @@ class Wasmtime:
 
     def probe(self) -> str:
         """See base.Engine."""
+        import pyruntime.engine.component  # noqa: F401 - where `compile` is called, nothing can be opened
+
         self._find()
         self._library = Library(self._package)
         return self._version
@@ -63,7 +68,7 @@ class Wasmtime:
             "simd", "relaxed-simd", "tail-call", "memory64", "multi-memory", "threads", "exception-handling", "gc",
             "function-references", "wide-arithmetic",
         )  # fmt: skip
-        return base.Abilities(self.kinds, ("0.1",), proposals, self.limits, artefacts=True)
+        return base.Abilities(self.kinds, ("0.1", "0.2"), proposals, self.limits, artefacts=True)
 
     def cache_key(self, limits: base.Limits) -> str:
         """See base.Engine."""
@@ -76,15 +81,23 @@ class Wasmtime:
         library = self._load()
         engine = new_engine(library, limits, parallel=len(wasm) > _LARGE)
         binary = wasm if wasm.startswith(_MAGIC) else _binary(library, wasm)
+        if kind_of(binary) == "wasm-component":
+            from pyruntime.engine import component
+
+            return component.compiled(library, engine, binary)
         module, artefact = cell(), cell(2)
         check(library, library.wasmtime_module_new(engine, binary, len(binary), module), "not a valid Wasm module")
         check(library, library.wasmtime_module_serialize(module[0], artefact), "the compiled module")
         return bytes_at(artefact)
 
-    def load(self, artefact: "str | bytes", selection: "Selection", limits: base.Limits) -> "WasmtimeModule":
+    def load(self, artefact: "str | bytes", selection: "Selection", limits: base.Limits) -> "base.Module":
         """See base.Engine."""
         library = self._load()
         engine, module = new_engine(library, limits), cell()
+        if selection.kind == "wasm-component":
+            from pyruntime.engine import component
+
+            return component.load(library, engine, artefact, selection)
         if isinstance(artefact, str):
             path = artefact.encode("utf-8", "surrogateescape")
             error = library.wasmtime_module_deserialize_file(engine, path, module)
@@ -126,6 +139,8 @@ def new_engine(library: Library, limits: base.Limits, parallel: bool = False) ->
     # It would keep the artefact open, to map data from it when the guest begins. Who can open /proc/1/fd in the
     # container could then write to what other containers are started from.
     library.wasmtime_config_memory_init_cow_set(config, False)
+    # With it, a list of borrowed resources in the arguments of a host function of ours is an internal error of 50.0.1.
+    library.wasmtime_config_concurrency_support_set(config, False)
     library.wasmtime_config_epoch_interruption_set(config, "epochs" in asked)
     library.wasmtime_config_consume_fuel_set(config, "fuel" in asked)
     if "small" in asked:
@@ -221,23 +236,14 @@ class WasmtimeModule:
         self._faults.restore()
         store = library.wasmtime_store_new(self._engine, None, None)
         context = library.wasmtime_store_context(store)
-        self._limit(store, context, guest.limits)
-        check(library, library.wasmtime_context_set_wasi(context, self._wasi(guest)), "WASI cannot be set up")
+        limit(library, store, context, guest.limits)
+        check(library, library.wasmtime_context_set_wasi(context, wasi_config(library, guest)), "WASI cannot be set up")
         self._call(context, guest.function.encode())
         return self._exit_status or 0
 
     def interrupt(self) -> None:
         """Make a guest that computes trap at its next loop or call; for another thread."""
         self._library.wasmtime_engine_increment_epoch(self._engine)
-
-    def _limit(self, store: int, context: int, limits: base.Limits) -> None:
-        library = self._library
-        memory = _DEFAULT if limits.memory is None else limits.memory
-        library.wasmtime_store_limiter(store, memory, _TABLE, _DEFAULT, _DEFAULT, _DEFAULT)
-        if limits.fuel is not None:
-            check(library, library.wasmtime_context_set_fuel(context, limits.fuel), "fuel")
-        if limits.seconds is not None:
-            library.wasmtime_context_set_epoch_deadline(context, 1)
 
     def _call(self, context: int, function: bytes) -> None:
         library = self._library
@@ -257,7 +263,9 @@ class WasmtimeModule:
             return
         check(self._library, error, "the module cannot be started")
         if trap:
-            raise base.TrapError("\n".join([self._kind(trap), *self._backtrace(trap)]))
+            frames = cell(2)
+            self._library.wasm_trap_trace(trap, frames)
+            raise base.TrapError("\n".join([self._kind(trap), *backtrace(self._library, frames)]))
 
     def _kind(self, trap: int) -> str:
         code = buffer(bytes(4))
@@ -265,44 +273,56 @@ class WasmtimeModule:
             return TRAPS[bytes(code)[0]]
         return message(self._library.wasm_trap_message, trap)
 
-    def _backtrace(self, trap: int) -> "list[str]":
-        """A line for each frame, innermost first: the function's name and index, the offset in the binary."""
-        library, frames = self._library, cell(2)
-        library.wasm_trap_trace(trap, frames)
-        lines = []
-        for frame in words(frames)[:_FRAMES]:
-            index, offset = library.wasm_frame_func_index(frame), library.wasm_frame_module_offset(frame)
-            name = library.wasmtime_frame_func_name(frame)
-            lines.append(f"    at {self._name(name) if name else '<no name>'} (function {index}, offset {offset:#x})")
-        return lines
 
-    def _wasi(self, guest: base.Guest) -> int:
-        library = self._library
-        wasi: int = library.wasi_config_new()
-        pairs = [entry.partition("=") for entry in guest.env]
-        arguments = strings(guest.argv)
-        names = strings([name for name, _, _ in pairs])
-        values = strings([value for _, _, value in pairs])
-        if not library.wasi_config_set_argv(wasi, len(guest.argv), arguments):
-            raise Error("an argument is not UTF-8, and WASI has no other text")
-        if not library.wasi_config_set_env(wasi, len(pairs), names, values):
-            raise Error("an environment variable is not UTF-8, and WASI has no other text")
-        library.wasi_config_inherit_stdin(wasi)
-        library.wasi_config_inherit_stdout(wasi)
-        library.wasi_config_inherit_stderr(wasi)
-        for place, name, read_only in guest.preopens:
-            self._preopen(wasi, place, name, read_only)
-        return wasi
+def limit(library: Library, store: int, context: int, limits: base.Limits) -> None:
+    """Hold a new store to these limits. Raises Error."""
+    memory = _DEFAULT if limits.memory is None else limits.memory
+    library.wasmtime_store_limiter(store, memory, _TABLE, _DEFAULT, _DEFAULT, _DEFAULT)
+    if limits.fuel is not None:
+        check(library, library.wasmtime_context_set_fuel(context, limits.fuel), "fuel")
+    if limits.seconds is not None:
+        library.wasmtime_context_set_epoch_deadline(context, 1)
 
-    def _preopen(self, wasi: int, place: str, name: str, read_only: bool) -> None:
-        path, shown = (text.encode("utf-8", "surrogateescape") for text in (place, name))
-        if not self._library.wasi_config_preopen_dir(wasi, path, shown, not read_only):
-            raise Error(f"{place}: cannot be opened for the guest as {name}")
+
+def backtrace(library: Library, frames: "Any") -> "list[str]":
+    """A line for each of a wasm_frame_vec_t, innermost first: the function's name and index, the binary's offset."""
+    lines = []
+    for frame in words(frames)[:_FRAMES]:
+        index, offset = library.wasm_frame_func_index(frame), library.wasm_frame_module_offset(frame)
+        name = library.wasmtime_frame_func_name(frame)
+        shown = base.shown(bytes_at(vector_at(name)).decode("utf-8", "replace")) if name else "<no name>"
+        lines.append(f"    at {shown} (function {index}, offset {offset:#x})")
+    return lines
+
+
+def wasi_config(library: Library, guest: base.Guest) -> int:
+    """A wasi_config_t for a guest: arguments, environment, standard streams and directories. Raises Error."""
+    wasi: int = library.wasi_config_new()
+    pairs = [entry.partition("=") for entry in guest.env]
+    arguments = strings(guest.argv)
+    names = strings([name for name, _, _ in pairs])
+    values = strings([value for _, _, value in pairs])
+    if not library.wasi_config_set_argv(wasi, len(guest.argv), arguments):
+        raise Error("an argument is not UTF-8, and WASI has no other text")
+    if not library.wasi_config_set_env(wasi, len(pairs), names, values):
+        raise Error("an environment variable is not UTF-8, and WASI has no other text")
+    library.wasi_config_inherit_stdin(wasi)
+    library.wasi_config_inherit_stdout(wasi)
+    library.wasi_config_inherit_stderr(wasi)
+    for place, name, read_only in guest.preopens:
+        _preopen(library, wasi, place, name, read_only)
+    return wasi
+
+
+def _preopen(library: Library, wasi: int, place: str, name: str, read_only: bool) -> None:
+    path, shown = (text.encode("utf-8", "surrogateescape") for text in (place, name))
+    if not library.wasi_config_preopen_dir(wasi, path, shown, not read_only):
+        raise Error(f"{place}: cannot be opened for the guest as {name}")
 
 
 def absent(function: str, functions: "list[str]") -> str:
     """Say that a function is not exported, and what can be called instead."""
-    known = ", ".join(functions[:8]) or "none"
+    known = ", ".join(map(base.shown, functions[:8])) or "none"
     advice = "name one of them, as PATH#NAME, in process.args[0]" if functions else "build it as a command"
     what = "it is a library, not a program: " if function == "_start" else ""
     return f"{what}it exports no function {function}, but {known}; {advice}"

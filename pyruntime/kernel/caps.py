@@ -58,8 +58,11 @@ def drop_bounding(keep: int) -> None:
 
 
 def capget() -> "tuple[int, int, int]":
-    """Our effective, permitted and inheritable sets as bit masks."""
-    data = buffer(24)
+    """Our effective, permitted and inheritable sets as bit masks; all bits where the kernel has written nothing.
+
+    That is so under a filter that answers for it (SECCOMP_RET_ERRNO with 0). Raises OSError.
+    """
+    data = buffer(b"\xff" * 24)
     syscall("capget", _struct.pack("Ii", _VERSION_3, 0), data)
     low, high = _struct.unpack("3I3I", bytes(data))[:3], _struct.unpack("3I3I", bytes(data))[3:]
     effective, permitted, inheritable = (low[n] | high[n] << 32 for n in range(3))

@@ -11,12 +11,14 @@ import sys
 
 from pyruntime.kernel import mounts
 from pyruntime.kernel.remap import replace_executable
+from pyruntime.kernel.syscall import syscall
 
 LINK = "/proc/self/exe"
 _ST_RDONLY = 1
 _F_ADD_SEALS, _F_GET_SEALS = 1033, 1034
 _SEALS = 0x0F  # F_SEAL_SEAL, SHRINK, GROW and WRITE: memfd_create(2)
 _F_SEAL_WRITE = 0x08
+_MFD_CLOEXEC, _MFD_ALLOW_SEALING = 1, 2
 _MFD_EXEC = 0x10  # Linux 6.3; with vm.memfd_noexec=1 a memfd can't be executed without
 
 
@@ -74,11 +76,11 @@ def _read_only_mount() -> int:
 
 def _sealed_copy() -> int:
     """A copy of our executable in a memfd that takes no write any more. Raises OSError."""
-    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    flags = _MFD_CLOEXEC | _MFD_ALLOW_SEALING
     try:
-        copy = os.memfd_create("pyruntime", flags | _MFD_EXEC)
+        copy = syscall("memfd_create", b"pyruntime", flags | _MFD_EXEC)
     except OSError:
-        copy = os.memfd_create("pyruntime", flags)
+        copy = syscall("memfd_create", b"pyruntime", flags)
     source = os.open(LINK, os.O_RDONLY | os.O_CLOEXEC)
     try:
         while os.sendfile(copy, source, None, 1 << 30):

@@ -6,6 +6,7 @@ A mount is a descriptor that belongs to no mount namespace until it is attached.
 import _struct
 import posix as os
 
+from pyruntime.errors import Error
 from pyruntime.kernel.syscall import syscall
 
 _AT_EMPTY_PATH, _AT_RECURSIVE, _AT_SYMLINK_NOFOLLOW = 0x1000, 0x8000, 0x100
@@ -15,6 +16,7 @@ _FSOPEN_CLOEXEC, _FSMOUNT_CLOEXEC = 1, 1
 _FSCONFIG_SET_FLAG, _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 0, 1, 6
 _MOUNT_ATTR_IDMAP = 0x100000
 _EPERM, _ENOSYS = 1, 38
+_VALUE_MAX = 255  # bytes of an option's value, fsconfig(2)
 _NO_FLAGS = 0xFFFFFFFF
 
 
@@ -104,6 +106,8 @@ def _setattr(fd: int, path: str, recursive: bool, on: int, off: int, propagation
 def _configure(fs_fd: int, name: str, value: "str | None") -> None:
     if value is None:
         _checked(fs_fd, name, "fsconfig", fs_fd, _FSCONFIG_SET_FLAG, encode(name), 0, 0)
+    elif len(encode(value)) > _VALUE_MAX:
+        raise Error(f"{name}: more than {_VALUE_MAX} bytes, the longest value that fsconfig(2) takes; shorten paths")
     else:
         subject = f"{name}={value}"
         _checked(fs_fd, subject, "fsconfig", fs_fd, _FSCONFIG_SET_STRING, encode(name), encode(value), 0)

@@ -8,6 +8,7 @@ opened, and found to be one, before the container had a say.
 
 import posix as os
 
+from pyruntime.errors import Error
 from pyruntime.kernel import mounts as m
 from pyruntime.kernel.mountapi import encode
 from pyruntime.kernel.paths import O_PATH, PROC_SUPER_MAGIC, filesystem_type
@@ -30,6 +31,7 @@ _SUPERBLOCK = {
 }  # fmt: skip
 _S_IFMT, _S_IFDIR = 0o170000, 0o040000
 _EPERM, _EINVAL, _ENOSYS = 1, 22, 38
+_DATA_MAX = os.sysconf("SC_PAGESIZE") - 1  # bytes of mount(2)'s data, a page with its NUL
 
 
 class MountCall:
@@ -90,6 +92,8 @@ class MountCall:
                 raise OSError(_EINVAL, os.strerror(_EINVAL), f"{name}={value}")
             else:
                 data.append(name if value is None else f"{name}={value}")
+        if len(encode(",".join(data))) > _DATA_MAX:  # the kernel would cut it there, and not tell
+            raise Error(f"{fstype}: more than {_DATA_MAX} bytes of options for mount(2)")
         place = self._place(True)
         flags |= _to_ms(attributes & ~m.RDONLY)
         self._mount(source, self._staged(place), fstype, flags, ",".join(data), fstype)

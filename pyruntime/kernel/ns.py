@@ -53,6 +53,18 @@ def open_namespace(path: str, kind: str) -> int:
     return fd
 
 
+def apart(pid: int) -> "list[str]":
+    """The types of namespaces that a process and we do not share; all of them if it is gone, or not ours to look at."""
+    return [kind for kind, name in FILES.items() if _inode(f"/proc/{pid}/ns/{name}") != _inode(f"/proc/self/ns/{name}")]
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:  # a kernel may be built without a kind, and then nobody has it
+        return 0
+
+
 def setns(fd: int, kind: str) -> None:
     """Move the caller into a namespace; of kinds pid and time its future children. Raises OSError."""
     syscall("setns", fd, FLAGS[kind])

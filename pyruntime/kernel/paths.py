@@ -192,20 +192,27 @@ def _descend(root_fd: int, done: "list[str]", todo: "list[str]", mode: int) -> "
 
 
 def make_file(root_fd: int, path: str, mode: int = 0o644) -> int:
-    """Open the file `path` in the root (O_PATH), making an empty one and its directories if missing. Raises OSError."""
-    try:
-        return open_in_root(root_fd, path)
-    except OSError as error:
-        if error.errno != _ENOENT:
-            raise
-    parent, name = make_parent(root_fd, path)
-    try:
-        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=parent))
-    except FileExistsError:
-        pass
-    finally:
-        os.close(parent)
-    return open_in_root(root_fd, path)
+    """Open the file `path` in the root (O_PATH), making an empty one and its directories if missing. Raises OSError.
+
+    A dangling symlink is followed inside the root: many images have one at /etc/resolv.conf.
+    """
+    path = clean(path)
+    for _ in range(_LINKS):
+        try:
+            return open_in_root(root_fd, path)
+        except OSError as error:
+            if error.errno != _ENOENT:
+                raise
+        folder, _, name = path.rpartition("/")
+        parent = make_directory(root_fd, folder or ".")
+        try:
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=parent))
+        except FileExistsError:
+            target = os.readlink(name, dir_fd=parent)
+            path = target if target.startswith("/") else f"{folder}/{target}"
+        finally:
+            os.close(parent)
+    raise OSError(_ELOOP, os.strerror(_ELOOP), path)
 
 
 def make_parent(root_fd: int, path: str) -> "tuple[int, str]":

@@ -1,10 +1,15 @@
-"""Processes: clone3(2), prctl(2), pidfd_open(2), prlimit(2), close_range(2), proc(5)."""
+"""Processes: clone3(2), prctl(2), pidfd_getfd(2), prlimit(2), close_range(2), proc(5)."""
 
 import _signal
 import _struct
 import posix as os
 
-from pyruntime.kernel.syscall import address, after_fork_child, after_fork_parent, before_fork, buffer, syscall
+from pyruntime.kernel.procfs import read
+from pyruntime.kernel.syscall import address, after_fork_child, after_fork_parent, before_fork, buffer, memory, syscall
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _CLONE_PARENT = 0x00008000
 _CLONE_CHILD_CLEARTID = 0x00200000
@@ -60,6 +65,19 @@ def clone3(flags: int, cgroup: "int | None" = None, sibling: bool = False) -> in
     else:
         after_fork_parent()
     return pid
+
+
+def command_line() -> "Any":
+    """The memory that /proc/PID/cmdline shows of us (fields 48 and 49 of proc_pid_stat(5)); None if it is not told."""
+    fields = read("/proc/self/stat").rpartition(")")[2].split()
+    start, end = int(fields[45]), int(fields[46])
+    return memory(start, end - start) if start < end else None
+
+
+def rename(shown: "Any", name: bytes) -> None:
+    """Let /proc/PID/cmdline show this name, cut to the room there is; no system call. `shown`: of `command_line`."""
+    if shown is not None:
+        shown[:] = name[: len(shown) - 1].ljust(len(shown), b"\0")
 
 
 def set_dumpable(dumpable: bool) -> None:
@@ -163,8 +181,3 @@ def exit_status(status: int) -> int:
 def pidfd_getfd(pidfd: int, fd: int) -> int:
     """A copy of another process's descriptor, close-on-exec; Linux 5.6. Raises OSError (EPERM: not ours to trace)."""
     return syscall("pidfd_getfd", pidfd, fd, 0)
-
-
-def pidfd_open(pid: int) -> int:
-    """A descriptor of the process, close-on-exec; Linux 5.3. Raises OSError (ESRCH: no such process)."""
-    return syscall("pidfd_open", pid, 0)

@@ -9,6 +9,7 @@ import posix as os
 import select
 import time
 
+from pyruntime.kernel.pidfd import pidfd_open
 from pyruntime.kernel.process import exit_status, reset_signals
 
 TYPE_CHECKING = False
@@ -100,7 +101,7 @@ def _talk(pid: int, stdin: bytes, in_w: int, out_r: int, err_r: int, timeout: "f
     poller = select.poll()
     os.set_blocking(in_w, False)
     poller.register(in_w, select.POLLOUT)
-    pidfd = os.pidfd_open(pid)
+    pidfd = pidfd_open(pid)
     for fd in (out_r, err_r, pidfd):
         poller.register(fd, select.POLLIN)
     opened = {in_w, out_r, err_r, pidfd}

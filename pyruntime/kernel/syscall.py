@@ -13,6 +13,7 @@ import posix as os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _CDECL, _PYTHONAPI, _USE_ERRNO = 1, 4, 8  # <FUNCFLAG_*> of CPython's ctypes.h
@@ -41,7 +42,7 @@ class _Function(_ctypes.CFuncPtr):
 
 
 _libc = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
-_syscall = _Function(_ctypes.dlsym(_libc, "syscall"))
+_syscall: "Any" = _Function(_ctypes.dlsym(_libc, "syscall"))
 _syscall.argtypes = (_Long, _Pointer, _Pointer, _Pointer, _Pointer, _Pointer, _Pointer)
 
 before_fork = _Function(_ctypes.dlsym(_libc, "PyOS_BeforeFork"))
@@ -123,9 +124,31 @@ def buffer(content: "bytes | int") -> "Any":
     return (_Char * len(content)).from_buffer_copy(content)
 
 
-def shared_page() -> "Any":
-    """A page of zero bytes that our forks share with us: what one writes, without any call, the other reads."""
-    return (_Char * _PAGE).from_address(syscall("mmap", 0, _PAGE, _READ_WRITE, _SHARED_ANONYMOUS, -1 & 2**64 - 1, 0))
+def shared_page(count: int = 1) -> "Any":
+    """Pages of zero bytes that our forks share with us: what one writes, without any call, the other reads."""
+    size = _PAGE * count
+    return (_Char * size).from_address(syscall("mmap", 0, size, _READ_WRITE, _SHARED_ANONYMOUS, -1 & 2**64 - 1, 0))
+
+
+def watched(told: "Callable[[str, int, int], None]") -> None:
+    """From now on tell of every call made here: its name, and when it began and ended (CLOCK_MONOTONIC, ns)."""
+    from time import monotonic_ns
+
+    names = {number: name for name, number in NR.items()}
+
+    def timed(number: int, *arguments: "Any") -> int:
+        begin = monotonic_ns()
+        result: int = direct(number, *arguments)
+        told(names[number], begin, monotonic_ns())
+        return result
+
+    global _syscall
+    direct, _syscall = _syscall, timed
+
+
+def memory(start: int, size: int) -> "Any":
+    """Memory of ours that somebody else laid out, as a buffer."""
+    return (_Char * size).from_address(start)
 
 
 def address(of: "Any") -> int:

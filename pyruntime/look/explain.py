@@ -18,14 +18,14 @@ from pyruntime.errors import Error, UsageError, explain_oserror
 from pyruntime.host import facts as host
 from pyruntime.host.view import View
 from pyruntime.pathtext import absolute
-from pyruntime.plan import life
+from pyruntime.plan import life, limits
 from pyruntime.plan.request import Request
 from pyruntime.plan.rootfs import root_path
 from pyruntime.steps.base import Step
 from pyruntime.steps.mounts import BindMount
 
 CONTROLLERS = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc")
-_REFUSED = "create would be refused here: "
+REFUSED = "create would be refused here: "  # how a warning begins that is true on this host only
 
 
 class Explained:
@@ -69,6 +69,7 @@ def explain(context: Context, bundle: str) -> Explained:
     warnings: "list[str]" = []
     facts = _facts(context, config, request, warnings)
     steps, more = create.plan(config, request, facts)
+    more += limits.unfiltered(config, facts, life.cgroup_path(config, request, facts))
     return Explained(
         request.bundle, request.container_id, steps, [*warnings, *more, *_without_effect(config), *_sources(steps)]
     )
@@ -81,13 +82,13 @@ def _facts(context: Context, config: Config, request: Request, warnings: "list[s
         if path:
             host.add_controllers(facts, path)
     except (Error, OSError) as error:
-        warnings.append(_REFUSED + _text(error))
+        warnings.append(REFUSED + _text(error))
         facts = host.gather(False, context.rootless)
         facts.cgroup_tree = tree.Tree("unified", "/sys/fs/cgroup")
         facts.controllers = CONTROLLERS
     if request.cgroups:
         _imagine_controllers(config, facts, warnings)
-    warnings += [_REFUSED + text for text in demands.imagine(config, facts)]
+    warnings += [REFUSED + text for text in demands.imagine(config, facts)]
     _module(config, request, facts, warnings)
     return facts
 
@@ -104,7 +105,7 @@ def _imagine_controllers(config: Config, facts: host.Facts, warnings: "list[str]
         writes(config.linux.resources, facts.controllers)
     except Error as error:
         writes(config.linux.resources, CONTROLLERS)
-        warnings.append(_REFUSED + error.text)
+        warnings.append(REFUSED + error.text)
         facts.controllers = CONTROLLERS
 
 
@@ -112,7 +113,7 @@ def _module(config: Config, request: Request, facts: host.Facts, warnings: "list
     try:
         root = create.open_rootfs(root_path(config, request.bundle))
     except Error as error:
-        warnings.append(_REFUSED + error.text)
+        warnings.append(REFUSED + error.text)
         return
     denied: "list[str]" = []
     view = View(root, create.will_mount(config, request))

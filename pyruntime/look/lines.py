@@ -11,7 +11,7 @@ from pyruntime.steps.base import HOST, Step
 WIDTH = 100
 _BECAUSE_MAX = 29
 WHO = {HOST: "runtime"}
-_COLOURS = {"head": "1", "runtime": "36", "init": "32", "because": "2", "warning": "33"}
+_COLOURS = {"head": "1", "runtime": "36", "init": "32", "because": "2", "warning": "33", "error": "31"}
 
 
 class Paint:

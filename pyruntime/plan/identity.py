@@ -9,12 +9,11 @@ from pyruntime.steps.base import Step
 from pyruntime.steps.stdio import OwnStdio
 
 
-def settings(process: Process, facts: Facts, path: str, user_namespace: bool, by_host: bool) -> "list[Step]":
+def settings(process: Process, facts: Facts, path: str, by_host: bool) -> "list[Step]":
     """Scheduling, limits and the like, while init still has every right; `by_host` the one that is a file in /proc."""
     found: "list[Step]" = []
     if process.oomScoreAdj is not None and not facts.euid:
-        lenient = facts.rootless or user_namespace
-        found.append(limits.SetOomScore(f"{path}.oomScoreAdj", process.oomScoreAdj, lenient, by_host=by_host))
+        found.append(limits.SetOomScore(f"{path}.oomScoreAdj", process.oomScoreAdj, facts.rootless, by_host=by_host))
     if process.scheduler is not None:
         found.append(limits.SetScheduler(f"{path}.scheduler", process.scheduler))
     if process.ioPriority is not None:
@@ -40,6 +39,13 @@ def early(process: Process, facts: Facts, path: str) -> "list[Step]":
     return [limits.SetOomScore(f"{path}.oomScoreAdj", process.oomScoreAdj, True, by_host=False, early=True)]
 
 
+def leave_groups(joined: "list[str]", facts: Facts) -> "list[Step]":
+    """Ahead of a user namespace of another's making. An unprivileged command's groups are its user's, and stay."""
+    if "user" not in joined or facts.euid:
+        return []
+    return [steps.LeaveGroups("rule: groups of the caller stay outside", facts.in_user_namespace)]
+
+
 def become(
     process: Process,
     facts: Facts,
@@ -59,8 +65,9 @@ def become(
     found: "list[Step]" = []
     if not process.terminal:
         found.append(OwnStdio(f"{path}.user", user.uid))
+    home = "/" if facts.module is None else ""  # shells want one; a guest gets what it was given and nothing made up
     found += [
-        steps.BuildEnvironment(f"{path}.env", process.env, user.uid, process.terminal),
+        steps.BuildEnvironment(f"{path}.env", process.env, user.uid, process.terminal, home),
         steps.EnterCwd(f"{path}.cwd", process.cwd, make_cwd),
         limits.SetUmask(f"{path}.user.umask", umask),
     ]

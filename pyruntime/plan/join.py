@@ -23,18 +23,28 @@ _CONTAINER = "the container's namespaces"
 
 
 def join(
-    container: Container, process: Process, request: Request, facts: Facts, sub_cgroup: "str | None"
+    container: Container,
+    process: Process,
+    request: Request,
+    facts: Facts,
+    sub_cgroup: "str | None",
+    apart: "list[str]",
 ) -> "list[Step]":
-    """From a command to a process inside; `sub_cgroup` is what --cgroup says, None without it."""
-    kinds = sorted(container.own.get("namespaces", []), key=_ORDER.index)
+    """From a command to a process inside; `sub_cgroup` is what --cgroup says, None without it.
+
+    `apart`: the namespaces that init and the command do not share. Those that config.json has no word of are those of
+    who created the container. The mount namespace is then left to chroot.
+    """
+    kinds = sorted({*container.own.get("namespaces", []), *apart} - _left(container), key=_ORDER.index)
     user = "user" in kinds
     denied = bool(container.own.get("groupsDenied", user))
     profile = seccomp.Profile.from_json(container.own["seccomp"]) if "seccomp" in container.own else None
     unprivileged = identity.unprivileged(process, facts)
     filtered = seccomp.early(profile, unprivileged, facts, state_of(container))
-    make_filter, load_filter = seccomp.of_guest(profile, container.own["annotations"], facts)
     labels = identity.labels(process, facts, at_once=True)
     module = _module(container, process, facts)
+    networked = module is not None and module.network is not None
+    make_filter, load_filter = seccomp.of_guest(profile, container.own["annotations"], facts, networked)
     return [
         steps.OpenTarget(_CONTAINER, container, kinds),
         *_cgroup(container, sub_cgroup),
@@ -42,6 +52,7 @@ def join(
         *seccomp.sockets(profile),
         *_initial_affinity(process),
         *stdio.make(request),
+        *([] if process.terminal else stdio.guard(request, facts, user)),
         *(module.prepare() if module else []),
         *make_filter,
         CheckExecutable("rule: no container may change the Python that runs us"),
@@ -51,7 +62,8 @@ def join(
         *_keyring(container, user, process),
         _root(container, kinds),
         *stdio.pidfd(request, "setns"),
-        *identity.settings(process, facts, "process", user, by_host=True),  # /proc is the container's by now
+        *identity.settings(process, facts, "process", by_host=True),  # /proc is the container's by now
+        *_personality(container),
         *_memory_policy(container),
         *stdio.attach(process, request, on_dev=False),
         *(module.check() if module else []),
@@ -70,6 +82,10 @@ def join(
         module.enter() if module else program.Execve("process.args", process.args),
         program.AwaitExec("rule: `exec` reports a program that can't be executed"),
     ]
+
+
+def _left(container: Container) -> "set[str]":
+    return {"mount"}.difference(container.own.get("namespaces", []))
 
 
 def _module(container: Container, process: Process, facts: Facts) -> "Wasm | None":
@@ -126,6 +142,7 @@ def _enter(
         ),
         *stdio.leave(request),
         *identity.early(process, facts, "process"),
+        *identity.leave_groups(kinds, facts),
         *first,
         *joins,
     ]
@@ -173,6 +190,11 @@ def _resctrl(container: Container) -> "list[Step]":
     from pyruntime.plan import resctrl
 
     return resctrl.join(container)
+
+
+def _personality(container: Container) -> "list[Step]":
+    domain = container.own.get("personality")
+    return [limits.SetPersonality("linux.personality", domain)] if domain else []
 
 
 def _memory_policy(container: Container) -> "list[Step]":

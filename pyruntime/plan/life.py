@@ -23,8 +23,14 @@ _DESCRIPTORS = "rule: no descriptor of ours enters the container"
 
 
 def cgroup_path(config: Config, request: Request, facts: Facts) -> str:
-    """The container's cgroup below the tree's mount; "" where it is to have none of its own."""
-    if not request.cgroups or not facts.cgroup_tree.mount:
+    """The container's cgroup below the tree's mount; "" where it is to have none of its own.
+
+    Raises ConfigError where there is no tree, and limits are asked for.
+    """
+    if not request.cgroups:
+        return ""
+    if not facts.cgroup_tree.mount:
+        limits.refuse(config, "there is no cgroup v2 tree here to hold it; mount one, or remove the limit")
         return ""
     return container_path(config.linux.cgroupsPath, request.container_id, facts.own_cgroup)
 
@@ -40,8 +46,9 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
     process = config.process
     if process is None:
         raise ConfigError("process", "process property must not be empty")
-    module = _module(config, process, facts)
-    guest_filter = seccomp.of_guest(profile, config.annotations, facts)
+    module = _module(config, process, request, facts)
+    networked = module is not None and module.network is not None
+    guest_filter = seccomp.of_guest(profile, config.annotations, facts, networked)
     return [
         record.Reserve("the id", request.root, request.container_id, intent(config, request, facts, cgroup, profile)),
         *proxy,
@@ -108,6 +115,8 @@ def intent(
         own["seccomp"] = profile.to_json()
     if config.linux.memoryPolicy is not None:
         own["memoryPolicy"] = config.linux.memoryPolicy.to_json()
+    if config.linux.personality is not None:
+        own["personality"] = config.linux.personality.domain
     if config.linux.resources is not None:
         own["resources"] = config.linux.resources.to_json()
     return {
@@ -147,7 +156,7 @@ def _barrier(request: Request) -> "list[Step]":
     return [record.MakeBarrier("rule: `start` releases the program")]
 
 
-def _module(config: Config, process: Process, facts: Facts) -> "Wasm | None":
+def _module(config: Config, process: Process, request: Request, facts: Facts) -> "Wasm | None":
     if facts.module is None:
         return None
     bring("wasm")
@@ -155,12 +164,12 @@ def _module(config: Config, process: Process, facts: Facts) -> "Wasm | None":
 
     resources = config.linux.resources
     memory = resources.memory.limit if resources is not None and resources.memory is not None else None
-    return Wasm(facts.module, process, config.annotations, memory, facts.in_user_namespace)
+    return Wasm(facts.module, process, config.annotations, memory, facts.in_user_namespace, request.listen_fds)
 
 
 def _process_settings(config: Config, process: Process, facts: Facts) -> "list[Step]":
     user = config.linux.namespace("user") is not None
-    found = identity.settings(process, facts, "process", user, by_host=user)
+    found = identity.settings(process, facts, "process", by_host=user)
     if config.linux.personality is not None:
         found.append(settings.SetPersonality("linux.personality", config.linux.personality.domain))
     if config.linux.memoryPolicy is not None:

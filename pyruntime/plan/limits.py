@@ -3,14 +3,18 @@
 from pyruntime.cgroup import devices as rules
 from pyruntime.cgroup.values import Write, writes
 from pyruntime.config.spec import Config
+from pyruntime.errors import ConfigError
 from pyruntime.host.facts import Facts
 from pyruntime.steps import record as steps
 from pyruntime.steps.base import Step
+
+_CONTROLLERS = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc")
 
 
 def make(config: Config, facts: Facts, path: str) -> "list[Step]":
     """The cgroup and its device program, before init exists; nothing where no cgroup is wanted."""
     if not path:
+        refuse(config, "cannot set limits without cgroups (--cgroup-manager disabled); remove it, or the flag")
         return []
     lenient = facts.rootless and not config.linux.cgroupsPath and not _limits(config, facts)
     because = "linux.cgroupsPath" if config.linux.cgroupsPath else "linux.cgroupsPath (unset: the id)"
@@ -20,6 +24,24 @@ def make(config: Config, facts: Facts, path: str) -> "list[Step]":
         steps.MakeCgroup(because, tree.mount, path, list(facts.controllers), needed, lenient, facts.rootless),
         *_devices(config, facts),
     ]
+
+
+def refuse(config: Config, problem: str) -> None:
+    """Raise ConfigError for the first limit there is: without a cgroup of the container's own nothing could hold it."""
+    resources = config.linux.resources
+    for write in writes(resources, _CONTROLLERS) if resources else []:
+        if not (write.optional or write.value.startswith("max")):
+            raise ConfigError(write.because, problem)
+
+
+def unfiltered(config: Config, facts: Facts, path: str) -> "list[str]":
+    """For `explain`: rules for devices that nobody enforces; in a user namespace devices are shut without them."""
+    resources = config.linux.resources
+    if path or facts.rootless or config.linux.namespace("user") is not None or not resources or not resources.devices:
+        return []
+    if rules.allows_everything(rules.from_spec(resources.devices)):
+        return []
+    return ["linux.resources.devices: not enforced without a cgroup: every device node in the container may be opened"]
 
 
 def _limits(config: Config, facts: Facts) -> "list[Write]":

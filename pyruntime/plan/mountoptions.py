@@ -20,12 +20,18 @@ FLAGS = {
 SUPERBLOCK = {
     "sync": "sync", "async": "async", "dirsync": "dirsync", "mand": "mand", "nomand": "nomand",
     "lazytime": "lazytime", "nolazytime": "nolazytime", "iversion": "i_version", "noiversion": None,
-    "silent": None, "loud": None, "defaults": None,
+    "silent": None, "loud": None, "defaults": None, "acl": None, "noacl": None,
 }  # fmt: skip
 PROPAGATION = tuple(prefix + kind for prefix in ("", "r") for kind in m.PROPAGATION)
 RECURSIVE = {f"r{word}": FLAGS[word] for word in FLAGS}
 EXTENSIONS = ("tmpcopyup", "idmap", "ridmap")
 REMOUNT = "remount"
+# Words of other runtimes: a filesystem would refuse them too, but late and with no hint.
+_FOREIGN = {
+    "copy-symlink": "make the link in the rootfs",
+    "src-nofollow": "name the file that the source leads to",
+    "dest-nofollow": "name the place that the destination leads to; links are followed inside the container's root",
+}
 
 
 class Options:
@@ -36,6 +42,7 @@ class Options:
         self.flagged = False
         self.bind = ""
         self.copy_up = False
+        self.remount = False
         self.idmap = ""
         self.idmap_text = ""
         self.data: "list[tuple[str, str | None]]" = []
@@ -52,6 +59,8 @@ def parse(words: "list[str]", path: str, fstype: str) -> Options:
     for index, word in enumerate(words):
         if not word or "\n" in word:
             raise ConfigError(f"{path}[{index}]", f"expected a mount option, got {word!r}")
+        if word in _FOREIGN:
+            raise ConfigError(f"{path}[{index}]", f'"{word}" is not supported; remove it and {_FOREIGN[word]}')
         _sort(options, word)
     if fstype != "bind" and not options.bind and options.copy_up and fstype != "tmpfs":
         raise ConfigError(path, f'"tmpcopyup" goes with tmpfs, not with {fstype or "a mount without a type"}')
@@ -83,7 +92,7 @@ def _sort(options: Options, word: str) -> None:
     elif word.partition("=")[0] in ("idmap", "ridmap"):
         options.idmap, _, options.idmap_text = word.partition("=")
     elif word == REMOUNT:
-        options.flagged = True
+        options.flagged = options.remount = True
     else:
         name, equals, value = word.partition("=")
         options.data.append((name, value if equals else None))

@@ -137,6 +137,7 @@ def _by_stage(
         *_oom_score(config, facts),
         *first,
     ]
+    found += identity.leave_groups([kind for kind, _, _ in _joined(config)], facts)
     found += [steps.Join(why, kind, path) for kind, path, why in _joined(config)]
     if "time" in new_types(config):
         found.append(steps.Unshare(_because(config, "time"), ["time"]))

@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.steps.idmap import Prepared
 
+_CGROUP = ("cgroup", "cgroup2")  # the kernel's own name for it must not lead around what is made sure of for the other
+
 
 def root_path(config: Config, bundle: str) -> str:
     """The rootfs as an absolute path."""
@@ -123,13 +125,26 @@ def _mount(config: Config, request: Request, facts: Facts, cgroup: str, index: i
     _check_proc(because, destination)
     if _is_bind(mount, options):
         return _bind(config, request, facts, index, mount, options, destination, words)
-    if mount.type == "cgroup":
+    if options.remount:
+        return _remount(because, mount, options, destination, words)
+    if mount.type in _CGROUP:
         return _cgroup(config, facts, cgroup, because, destination, options, words)
     label = config.linux.mountLabel
     # Who has a network namespace of its own may mount sysfs, but in a container whose /sys is partly covered.
     if mount.type == "sysfs" and (facts.in_user_namespace or (_has(config, "user") and not _new(config, "network"))):
         return _filesystem(because, mount, options, destination, words, label, mounts.MountSysfs)
     return _filesystem(because, mount, options, destination, words, label)
+
+
+def _remount(because: str, mount: Mount, options: mountoptions.Options, destination: str, words: str) -> Step:
+    """The mount that is there gets other flags. Those of its filesystem may be the host's too, and stay."""
+    for name, _ in (*options.data, *options.superblock):
+        raise ConfigError(
+            f"{because}.options", f'"{name}" is the filesystem\'s, and "remount" changes the mount alone; remove it'
+        )
+    if options.attributes.set & m.RDONLY and _read_only_late(mount, destination):
+        options.attributes.set &= ~m.RDONLY
+    return mounts.Remount(because, destination, options.attributes, words)
 
 
 def _cgroup(
@@ -142,6 +157,9 @@ def _cgroup(
     words: str,
 ) -> Step:
     """The container's own cgroup as the top of what it sees, where it has a cgroup namespace."""
+    data = options.has_data()
+    if data is not None:
+        raise ConfigError(f"{because}.options", f'"{data}": no such option of a cgroup mount; remove it')
     tree = facts.cgroup_tree
     if not _has(config, "cgroup"):
         return mounts.MountCgroup(because, destination, options.attributes, words, tree.mount)
@@ -254,7 +272,7 @@ def seal(config: Config) -> "list[Step]":
     for index, mount in enumerate(config.mounts):
         options = mountoptions.parse(mount.options, f"mounts[{index}].options", mount.type)
         destination = clean(mount.destination)
-        late = not _is_bind(mount, options) and mount.type != "cgroup" and _read_only_late(mount, destination)
+        late = not _is_bind(mount, options) and mount.type not in _CGROUP and _read_only_late(mount, destination)
         if late and options.attributes.set & m.RDONLY:
             found.append(covers.RemountReadonly(f"mounts[{index}].options", destination))
     if config.root is not None and config.root.readonly:

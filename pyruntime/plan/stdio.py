@@ -1,6 +1,7 @@
 """Stdio: pipes, a terminal of the container's own, and the sockets it and the pidfd are handed over on."""
 
 from pyruntime.config.process import Process
+from pyruntime.host.facts import Facts
 from pyruntime.plan.request import Request
 from pyruntime.steps import devices, record
 from pyruntime.steps import stdio as steps
@@ -12,6 +13,19 @@ _RULE = "rule: the caller's terminal is never the container's"
 def make(request: Request) -> "list[Step]":
     """Host lane, before the fork."""
     return [steps.MakePipes(_RULE, request.terminals)] if request.terminals else []
+
+
+def guard(request: Request, facts: Facts, user_namespace: bool) -> "list[Step]":
+    """Host lane, before the fork, for a container that may have lost its /dev/null since it was made.
+
+    In a user namespace nobody owns the host's; who may make no mounts of their own is not its owner either.
+    """
+    own = user_namespace or facts.in_user_namespace or facts.euid or facts.refused_mount_call
+    return (
+        []
+        if own or len(request.terminals) == 3
+        else [steps.GuardNull("rule: stdio leads nowhere outside the container")]
+    )
 
 
 def leave(request: Request) -> "list[Step]":

@@ -5,12 +5,13 @@ the container as its first act, while the host's files are there and readable. E
 """
 
 from pyruntime.config.process import Process
-from pyruntime.engine import annotations, base, cache, engines
+from pyruntime.engine import annotations, base, cache, engines, permissions, preopens
 from pyruntime.engine.select import Selection
 from pyruntime.steps import wasm
 from pyruntime.steps.base import Step
 
 _LOADED = "rule: the engine's code is read before the container's files are all there is"
+_HIDDEN = "rule: what the caller's environment and command line hold is not the container's"
 _CHECKED = "rule: what runs is what the container shows"
 
 
@@ -24,13 +25,21 @@ class Wasm:
         asked: "dict[str, str]",
         memory: "int | None",
         in_user_namespace: bool,
+        listen_fds: int = 0,
     ) -> None:
-        """`asked` are the container's annotations, `memory` its limit in bytes. Raises ConfigError."""
+        """`asked` are the container's annotations, `memory` its limit in bytes, `listen_fds` the sockets it is passed.
+
+        Raises ConfigError.
+        """
         space = next((entry.soft for entry in process.rlimits if entry.type == "RLIMIT_AS"), None)
         self.limits, self.demanded = annotations.limits(asked, memory, space)
+        self.network = permissions.network(asked, selection, listen_fds)
+        if self.network is not None and self.network.outgoing and selection.kind == "wasm-component":
+            import pyruntime.engine.wasi.tls  # noqa: F401 - while there are files to import it from
         self.selection = selection
         self.process = process
         self.nested = in_user_namespace
+        self.preopens = preopens.preopens(asked)
 
     def prepare(self) -> "list[Step]":
         """Host lane, before the fork."""
@@ -48,13 +57,15 @@ class Wasm:
 
     def check(self) -> "list[Step]":
         """Init lane, in the container's root, as root."""
-        return [wasm.CheckModule(_CHECKED, self.selection, cache.digest_of)]
+        return [
+            wasm.CheckModule(_CHECKED, self.selection, cache.digest_of),
+            wasm.HideCommand(_HIDDEN, self.process.args),
+        ]
 
     def enter(self) -> Step:
         """The last step, in the place of execve."""
         process = self.process
         function = self.selection.function
-        guest = base.Guest(
-            self.selection.argv(process.args), [], process.cwd, [("/", "/", False)], function, self.limits
-        )
+        argv = self.selection.argv(process.args)
+        guest = base.Guest(argv, [], process.cwd, self.preopens, function, self.limits, self.network)
         return wasm.EnterModule(self.selection.because, guest, base.guest_env, base.run)

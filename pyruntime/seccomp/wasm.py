@@ -22,8 +22,8 @@ GROUPS = {
     ),
     "memory": ("memfd_create", "mmap", "mprotect", "mremap", "munmap"),
     "descriptors": (
-        "close", "close_range", "fcntl", "ioctl", "lseek", "pipe2", "pread64", "preadv", "pwrite64", "pwritev", "read",
-        "readv", "write", "writev",
+        "close", "close_range", "fcntl", "ioctl", "lseek", "pipe2", "pread64", "preadv", "pwrite64", "pwritev",
+        "pwritev2", "read", "readv", "write", "writev",
     ),
     "events": ("epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "eventfd2", "poll", "ppoll"),
     "files": (

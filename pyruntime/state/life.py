@@ -1,8 +1,8 @@
 """Whether a container lives, asked of the kernel: pid with start time and boot id, start barrier, freezer."""
 
-import _signal
 import posix as os
 
+from pyruntime.kernel.pidfd import pidfd_open, pidfd_send_signal
 from pyruntime.kernel.procfs import boot_id, read, start_time
 from pyruntime.state.store import FIFO, Container
 
@@ -21,7 +21,7 @@ def open_init(container: Container) -> "int | None":
     if not pid:
         return None
     try:
-        pidfd = os.pidfd_open(pid)
+        pidfd = pidfd_open(pid)
     except ProcessLookupError:
         return None
     if not init_pid(container):  # it ended, and its pid may have been reused, before the descriptor was ours
@@ -33,7 +33,7 @@ def open_init(container: Container) -> "int | None":
 def signal(pidfd: int, number: int) -> bool:
     """Send a signal through a pidfd; False when the process has ended."""
     try:
-        _signal.pidfd_send_signal(pidfd, number)
+        pidfd_send_signal(pidfd, number)
         return True
     except ProcessLookupError:
         return False

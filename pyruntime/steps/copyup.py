@@ -2,18 +2,27 @@
 
 import posix as os
 
+from pyruntime.errors import Error
+
 _S_IFMT, _S_IFDIR, _S_IFLNK, _S_IFREG = 0o170000, 0o040000, 0o120000, 0o100000
+_DEPTH = 200
+_EPERM, _EOPNOTSUPP = 1, 95
 
 
-def copy_tree(source: int, target: int) -> None:
-    """Copy everything below one directory descriptor into another, following no link and crossing no mount."""
+def copy_tree(source: int, target: int, depth: int = 0) -> None:
+    """Copy everything below one directory descriptor into another, following no link and crossing no mount.
+
+    Raises OSError, and Error for directories nested deeper than 200: each level costs two descriptors.
+    """
+    if depth > _DEPTH:
+        raise Error(f"directories are nested deeper than {_DEPTH}")
     device = os.fstat(source).st_dev
     for name in os.listdir(source):
-        _copy(source, target, name, device)
+        _copy(source, target, name, device, depth)
     _attributes(source, target)
 
 
-def _copy(source: int, target: int, name: str, device: int) -> None:
+def _copy(source: int, target: int, name: str, device: int, depth: int) -> None:
     found = os.stat(name, dir_fd=source, follow_symlinks=False)
     kind = found.st_mode & _S_IFMT
     if kind == _S_IFDIR:
@@ -21,7 +30,7 @@ def _copy(source: int, target: int, name: str, device: int) -> None:
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         inner, outer = os.open(name, flags, dir_fd=source), os.open(name, flags, dir_fd=target)
         if found.st_dev == device:
-            copy_tree(inner, outer)
+            copy_tree(inner, outer, depth + 1)
         os.close(inner)
         os.close(outer)
     elif kind == _S_IFLNK:
@@ -46,12 +55,12 @@ def _copy_file(source: int, target: int, name: str) -> None:
 
 def _attributes(source: int, target: int) -> None:
     found = os.fstat(source)
+    os.fchown(target, found.st_uid, found.st_gid)  # first: it takes file capabilities and setuid bits away
     for name in os.listxattr(source):
         try:
             os.setxattr(target, name, os.getxattr(source, name))
         except OSError as error:
-            if error.errno not in (95, 1):  # EOPNOTSUPP: tmpfs has no such kind; EPERM: not ours to give
+            if error.errno not in (_EOPNOTSUPP, _EPERM):  # tmpfs has no such kind; it is not ours to give
                 raise
-    os.fchown(target, found.st_uid, found.st_gid)
     os.fchmod(target, found.st_mode & 0o7777)
     os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))

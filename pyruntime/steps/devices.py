@@ -45,13 +45,18 @@ class MakeDevices(Step):
 
     def run(self, walker: "Walker") -> None:
         for node in self.nodes:
-            if self.bind:
+            if self.bind and node.kind != "p":  # a FIFO is nothing of the host's, and anybody may make one
                 self._bind(walker.fds["root"], node)
             else:
                 self._make(walker.fds["root"], node)
 
     def _bind(self, root: int, node: Node) -> None:
         tree = mounts.open_tree(node.path, recursive=False)
+        if not _is(os.fstat(tree), node):  # what has that name on the host may be another disk, or a file
+            raise Error(
+                f"{self.because}: {node.path} of the host is not the device {node.kind} {node.major}:{node.minor}, and "
+                "where mknod is refused (in a user namespace) it is bound by its name; use the name it has on the host"
+            )
         if not self.bind:  # without a user namespace the container's root could chmod the host's node
             mounts.set_attributes(tree, mounts.RDONLY, propagation=mounts.PROPAGATION["private"])
         target = paths.make_file(root, node.path)
@@ -86,12 +91,16 @@ class MakeDevices(Step):
             os.chmod(f"/proc/self/fd/{fd}", node.mode)
 
     def _check(self, found: os.stat_result, node: Node) -> None:
-        wanted = 0 if node.kind == "p" else os.makedev(node.major, node.minor)
-        if found.st_mode & _S_IFMT != _KINDS[node.kind] or found.st_rdev != wanted:
+        if not _is(found, node):
             raise Error(
                 f"{self.because}: {node.path} exists in the rootfs and is not the device {node.kind} "
                 f"{node.major}:{node.minor}; remove it from the rootfs"
             )
+
+
+def _is(found: os.stat_result, node: Node) -> bool:
+    wanted = 0 if node.kind == "p" else os.makedev(node.major, node.minor)
+    return found.st_mode & _S_IFMT == _KINDS[node.kind] and found.st_rdev == wanted
 
 
 class LinkDevices(Step):

@@ -49,11 +49,13 @@ class EnterCwd(Step):
 class BuildEnvironment(Step):
     """The environment for execve: the last of duplicates wins, HOME is looked up where it is missing."""
 
-    def __init__(self, because: str, env: "list[str]", uid: int, terminal: bool) -> None:
+    def __init__(self, because: str, env: "list[str]", uid: int, terminal: bool, home: str = "/") -> None:
+        """`home`: HOME of a user whom /etc/passwd does not know; "" for none."""
         super().__init__(because)
         self.env = env
         self.uid = uid
         self.terminal = terminal
+        self.home = home
 
     def describe(self) -> str:
         return f"environment of {len(self.env)} entries; HOME from the container's /etc/passwd if missing"
@@ -65,8 +67,8 @@ class BuildEnvironment(Step):
             env[name] = value
         if self.terminal:
             env.setdefault(b"TERM", b"xterm")
-        if not env.get(b"HOME"):
-            env[b"HOME"] = self._home(walker.fds["root"])
+        if not env.get(b"HOME") and (home := self._home(walker.fds["root"])):
+            env[b"HOME"] = home
         walker.objects["env"] = env
 
     def _home(self, root: int) -> bytes:
@@ -75,7 +77,26 @@ class BuildEnvironment(Step):
             fields = line.split(b":")
             if len(fields) > 5 and fields[2] == uid and fields[5]:
                 return fields[5]
-        return b"/"
+        return self.home.encode()
+
+
+class LeaveGroups(Step):
+    """Lay the caller's supplementary groups down: a user namespace may forbid that, and they are rights outside."""
+
+    def __init__(self, because: str, lenient: bool) -> None:
+        """`lenient`: the user namespace around us may forbid it already."""
+        super().__init__(because)
+        self.lenient = lenient
+
+    def describe(self) -> str:
+        return "no supplementary groups" + (" (if the user namespace around us lets us)" if self.lenient else "")
+
+    def run(self, walker: "Walker") -> None:
+        try:
+            os.setgroups([])
+        except PermissionError as error:
+            if not self.lenient:
+                raise Error(f"{self.because}: cannot leave the caller's groups: {explain_oserror(error)}") from None
 
 
 class DropBounding(Step):

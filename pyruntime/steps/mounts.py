@@ -85,12 +85,7 @@ class MountStep(Step):
             raise
         finally:
             os.close(target)
-        for kind, recursive in self.attributes.propagation:
-            mounts.set_attributes(mount_fd, 0, propagation=kind, recursive=recursive)
-        if self.attributes.recursive_set or self.attributes.recursive_clear:
-            mounts.set_attributes(
-                mount_fd, self.attributes.recursive_set, self.attributes.recursive_clear, recursive=True
-            )
+        _below(mount_fd, self.attributes)
 
 
 IN_PROC = (
@@ -163,6 +158,41 @@ class BindMount(MountStep):
                 ) from None
 
 
+class Remount(Step):
+    """Other flags for what is mounted at a place already (`remount`, mount(8)); flags that are not named stay."""
+
+    def __init__(self, because: str, destination: str, attributes: Attributes, words: str) -> None:
+        super().__init__(because)
+        self.destination = destination
+        self.attributes = attributes
+        self.words = words
+
+    def describe(self) -> str:
+        return f"change the mount at {self.destination} ({self.words})"
+
+    def run(self, walker: "Walker") -> None:
+        asked = self.attributes
+        fd = paths.open_in_root(walker.fds["root"], self.destination)
+        atime = mounts.ATIME_FIELD if (asked.set | asked.clear) & mounts.ATIME_FIELD else 0
+        try:
+            mounts.set_attributes(fd, asked.set, asked.clear | atime)
+            _below(fd, asked)
+        except OSError as error:
+            if error.errno != _EINVAL:
+                raise
+            raise Error(f"{self.because}: nothing is mounted at {self.destination}; mount it, then remount") from None
+        finally:
+            os.close(fd)
+
+
+def _below(mount_fd: int, asked: Attributes) -> None:
+    """Propagation and recursive attributes, which go for an attached mount and what is below it."""
+    for kind, recursive in asked.propagation:
+        mounts.set_attributes(mount_fd, 0, propagation=kind, recursive=recursive)
+    if asked.recursive_set or asked.recursive_clear:
+        mounts.set_attributes(mount_fd, asked.recursive_set, asked.recursive_clear, recursive=True)
+
+
 class MountFilesystem(MountStep):
     """A new filesystem instance mounted inside the root."""
 
@@ -188,9 +218,12 @@ class MountFilesystem(MountStep):
     def run(self, walker: "Walker") -> None:
         options = self._options(walker.fds["root"])
         target = self._target(walker.fds["root"])
-        mount_fd = mounts.new_filesystem(self.fstype, self.source, options, self.attributes.set)
+        mount_fd = self._new(options)
         self._attach(mount_fd, target)
         os.close(mount_fd)
+
+    def _new(self, options: "list[tuple[str, str | None]]") -> int:
+        return mounts.new_filesystem(self.fstype, self.source, options, self.attributes.set)
 
     def _target(self, root: int) -> int:
         if self.fstype in ("proc", "sysfs"):
@@ -237,20 +270,16 @@ class MountSysfs(MountFilesystem):
     def describe(self) -> str:
         return super().describe() + "; if refused, bind /sys read-only"
 
-    def run(self, walker: "Walker") -> None:
+    def _new(self, options: "list[tuple[str, str | None]]") -> int:
         try:
-            super().run(walker)
+            return super()._new(options)
         except OSError as error:
             if error.errno != _EPERM:
                 raise
-            self._copy(self._target(walker.fds["root"]))
-
-    def _copy(self, target: int) -> None:
-        """Read-only with all below it, the cgroup tree above all: the caller may own parts of that."""
+        # Read-only with all below it, the cgroup tree above all: the caller may own parts of that.
         tree = mounts.open_tree("/sys", recursive=True)
         mounts.set_attributes(tree, self.attributes.set | mounts.RDONLY, recursive=True)
-        self._attach(tree, target)
-        os.close(tree)
+        return tree
 
 
 class CopyUp(MountFilesystem):

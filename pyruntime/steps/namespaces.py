@@ -7,11 +7,13 @@ import posix as os
 from pyruntime.errors import Error, explain_oserror, reason
 from pyruntime.kernel import keys, net, ns, process, sched
 from pyruntime.kernel.imports import lock_imports
-from pyruntime.kernel.procfs import write
+from pyruntime.kernel.procmount import open_private, write_in
 from pyruntime.kernel.syscall import syscall
 from pyruntime.steps.base import HOST, Step
 
 _REFUSED = (1, 13, 30)  # EPERM, EACCES, EROFS
+_ERANGE = 34
+_NAME = b"pyruntime init"  # everybody may read a command line, and ours tells of the host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +45,17 @@ class OpenNamespace(Step):
                 f"expected a {self.kind} namespace, such as /proc/PID/ns/{ns.FILES[self.kind]}"
             ) from None
         ours = os.stat(f"/proc/self/ns/{ns.FILES[self.kind]}")
-        if self.changed and os.fstat(walker.fds[f"ns:{self.kind}"]).st_ino == ours.st_ino:
+        if os.fstat(walker.fds[f"ns:{self.kind}"]).st_ino == ours.st_ino:
+            self._check_ours()
+
+    def _check_ours(self) -> None:
+        """Nothing is to be changed in a namespace of the caller's, and pivot_root changes the root of all in one."""
+        if self.kind == "mount":
+            raise Error(
+                f"{self.because}.path {self.path}: is the mount namespace of this command, which would lose its root "
+                "with all that live in it; leave the path out for a new one, or the entry to share it"
+            )
+        if self.changed:
             raise Error(
                 f'sysctl "{self.changed}" is not in a separate kernel namespace: {self.because}.path {self.path} '
                 f"is the host's own {self.kind} namespace; remove it from linux.sysctl"
@@ -88,13 +100,16 @@ class Clone(Step):
         if self.hide:  # before the child exists: in a joined pid namespace it could be traced from its first moment
             process.set_dumpable(False)
         home = None
-        if self.join_pid:
+        if self.join_pid and "ns:pid" in walker.fds:  # else OpenTarget has found that it is ours
             home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
             ns.setns(walker.fds["ns:pid"], "pid")
+        shown = process.command_line()
         pid = self._clone(walker.fds.get("cgroup") if self.in_cgroup else None)
         if pid:
             walker.values["stage_pid" if self.stage else "init_pid"] = pid
         walker.split(child=pid == 0)
+        if not pid:
+            process.rename(shown, _NAME)
         if home is not None and pid:
             ns.setns(home, "pid")
             os.close(home)
@@ -137,7 +152,7 @@ class Join(Step):
 
     def run(self, walker: "Walker") -> None:
         fd = walker.fds.get(f"ns:{self.kind}")
-        if fd is None:  # JoinTarget found that we are in this namespace already
+        if fd is None:  # OpenTarget found that we are in this namespace already
             return
         if self.kind == "user":  # its root may trace who is in it, from the first moment
             process.set_dumpable(False)
@@ -173,8 +188,19 @@ class SetTimeOffsets(Step):
         return f"shift the clocks of the time namespace: {shifts}"
 
     def run(self, walker: "Walker") -> None:
-        for clock, secs, nanosecs in self.offsets:
-            write("/proc/self/timens_offsets", f"{clock} {secs} {nanosecs}\n")
+        proc = open_private(processes_only=True)  # /proc may be that of a mount namespace we have joined
+        try:
+            for clock, secs, nanosecs in self.offsets:
+                self._shift(proc, clock, secs, nanosecs)
+        finally:
+            os.close(proc)
+
+    def _shift(self, proc: int, clock: str, secs: int, nanosecs: int) -> None:
+        try:
+            write_in(proc, "self/timens_offsets", f"{clock} {secs} {nanosecs}\n")
+        except OSError as error:
+            hint = "; no clock may show less than nothing, nor 146 years" if error.errno == _ERANGE else ""
+            raise Error(f"{self.because}.{clock}: {secs} s: {reason(error)}{hint}") from None
 
 
 class ForkInit(Step):

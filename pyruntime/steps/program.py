@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pyruntime.walk.walker import Walker
 
 _S_IFMT, _S_IFDIR = 0o170000, 0o040000
-_DEFAULT_PATH = "/bin:/usr/bin"
+DEFAULT_PATH = "/bin:/usr/bin"
 
 
 class FindProgram(Step):
@@ -45,7 +45,7 @@ class FindProgram(Step):
         env = walker.objects["env"]
         path = env.get(b"PATH", b"").decode("utf-8", "surrogateescape") if isinstance(env, dict) else ""
         refused = ""
-        for folder in (path or _DEFAULT_PATH).split(":"):
+        for folder in (path or DEFAULT_PATH).split(":"):
             candidate = f"{folder or '.'}/{self.program}"
             try:
                 self._demand(candidate)

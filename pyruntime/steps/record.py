@@ -7,7 +7,8 @@ from pyruntime.cgroup.files import CgroupError
 from pyruntime.cgroup.freezer import oom_kills
 from pyruntime.cgroup.guard import guard
 from pyruntime.errors import Error, explain_oserror
-from pyruntime.kernel import fdpass, ns, process
+from pyruntime.kernel import fdpass, ns
+from pyruntime.kernel.pidfd import pidfd_open
 from pyruntime.kernel.procfs import boot_id, start_time
 from pyruntime.report.times import now
 from pyruntime.state import claim
@@ -225,7 +226,7 @@ class SendPidfd(Step):
         return "send a pidfd of init to the pidfd socket"
 
     def run(self, walker: "Walker") -> None:
-        pidfd = process.pidfd_open(walker.values["init_pid"])
+        pidfd = pidfd_open(walker.values["init_pid"])
         fdpass.send_fd(walker.fds["pidfd_socket"], self.payload.encode(), pidfd)
         os.close(pidfd)
         walker.close_fd("pidfd_socket")

@@ -4,6 +4,7 @@ import posix as os
 
 from pyruntime.errors import Error, explain_oserror
 from pyruntime.kernel import caps, fdpass, process, seccomp
+from pyruntime.kernel.pidfd import pidfd_open
 from pyruntime.report.jsonout import dumps
 from pyruntime.steps.base import HOST, Step
 
@@ -65,7 +66,7 @@ class SendListener(Step):
     def run(self, walker: "Walker") -> None:
         pid = walker.values["init_pid"]
         if "seccomp_fd" in walker.values:
-            pidfd = process.pidfd_open(pid)
+            pidfd = pidfd_open(pid)
             walker.fds["seccomp"] = process.pidfd_getfd(pidfd, walker.values.pop("seccomp_fd"))
             os.close(pidfd)
         state = {**self.state, "pid": self.state.get("pid") or pid}

@@ -2,7 +2,8 @@
 
 import posix as os
 
-from pyruntime.kernel import paths
+from pyruntime.errors import Error
+from pyruntime.kernel import mounts, paths
 from pyruntime.steps.base import HOST, Step
 
 TYPE_CHECKING = False
@@ -102,6 +103,29 @@ class OwnStdio(Step):
                     raise
 
 
+class GuardNull(Step):
+    """Put a read-only mount of /dev/null on stdio in place of /dev/null itself, whose mode root could change."""
+
+    lane = HOST
+
+    def describe(self) -> str:
+        return "reopen /dev/null through a read-only mount where stdio is the host's"
+
+    def run(self, walker: "Walker") -> None:
+        streams = [fd for fd in (0, 1, 2) if _is_null(fd)]
+        if not streams:
+            return
+        mount = mounts.open_tree("/dev/null", recursive=False)
+        mounts.set_attributes(mount, mounts.RDONLY, propagation=mounts.PROPAGATION["private"])
+        null = os.open(f"/proc/self/fd/{mount}", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        if not _is_null(null):
+            raise Error(f"{self.because}: /dev/null of the host is not the character device 1:3; repair it")
+        for fd in streams:
+            os.dup2(null, fd, True)
+        os.close(null)
+        os.close(mount)
+
+
 class ReopenNull(Step):
     """Replace the host's /dev/null on stdio by the container's, whose mount the container may see and no more."""
 
@@ -110,12 +134,17 @@ class ReopenNull(Step):
 
     def run(self, walker: "Walker") -> None:
         for fd in (0, 1, 2):
-            if os.fstat(fd).st_rdev != _NULL or os.fstat(fd).st_mode & 0o170000 != 0o020000:
+            if not _is_null(fd):
                 continue
             try:
                 null = paths.open_in_root(walker.fds["root"], "/dev/null", os.O_RDWR | os.O_NOCTTY)
-            except OSError:  # a rootfs without /dev/null keeps the host's: it leads nowhere else
+            except OSError:  # a container without /dev/null keeps the host's: it leads nowhere else
                 return
             if os.fstat(null).st_rdev == _NULL:
                 os.dup2(null, fd, True)
             os.close(null)
+
+
+def _is_null(fd: int) -> bool:
+    found = os.fstat(fd)
+    return found.st_rdev == _NULL and found.st_mode & 0o170000 == 0o020000

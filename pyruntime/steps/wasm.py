@@ -3,7 +3,7 @@
 import posix as os
 
 from pyruntime.errors import Error, explain_oserror
-from pyruntime.kernel import process
+from pyruntime.kernel import caller, process
 from pyruntime.steps.base import HOST, Step
 
 TYPE_CHECKING = False
@@ -84,6 +84,21 @@ class CheckModule(Step):
         )
 
 
+class HideCommand(Step):
+    """Take the command line and environment of our own command out of /proc, where the guest would see them."""
+
+    def __init__(self, because: str, words: "list[str]") -> None:
+        super().__init__(because)
+        self.words = [word.encode("utf-8", "surrogateescape") for word in words]
+
+    def describe(self) -> str:
+        words = b" ".join(self.words).decode("utf-8", "backslashreplace")
+        return f"overwrite our own command line in memory by {words}, and our environment by nothing"
+
+    def run(self, walker: "Walker") -> None:
+        caller.become(self.words)
+
+
 class EnterModule(Step):
     """Run the module in this process, where a native container would execve."""
 
@@ -100,7 +115,9 @@ class EnterModule(Step):
         self.enter = run
 
     def describe(self) -> str:
-        return f"enter the Wasm module: {self.guest.function} of {' '.join(self.guest.argv)}, / preopened"
+        shown = ", ".join(name + (" (read-only)" if guarded else "") for _, name, guarded in self.guest.preopens)
+        words = " ".join(self.guest.argv)
+        return f"enter the Wasm module: {self.guest.function} of {words}, {shown or 'nothing'} preopened"
 
     def run(self, walker: "Walker") -> None:
         env = walker.objects["env"]
@@ -110,6 +127,6 @@ class EnterModule(Step):
             else []
         )
         self.guest.env = self.guest_env(entries, self.guest.cwd)
-        process.close_above(2)
+        process.close_above(2 + len(self.guest.network.listeners if self.guest.network else ()))
         walker.channel = None
         os._exit(self.enter(walker.objects[_SLOT], self.guest))  # type: ignore[arg-type]

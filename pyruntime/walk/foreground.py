@@ -5,6 +5,7 @@ import posix as os
 import select
 
 from pyruntime.kernel import tty
+from pyruntime.kernel.pidfd import pidfd_open, pidfd_send_signal
 from pyruntime.kernel.process import exit_status
 from pyruntime.walk.walker import Walker
 
@@ -66,7 +67,7 @@ class Foreground:
 
     def __init__(self, walker: Walker) -> None:
         self.pid = walker.values["init_pid"]
-        self.pidfd = os.pidfd_open(self.pid)
+        self.pidfd = pidfd_open(self.pid)
         self.status: "int | None" = None
         self.master = walker.fds.get("master")
         self.copies: "list[_Copy]" = []
@@ -157,7 +158,7 @@ class Foreground:
 
     def _forward(self, number: int) -> None:
         try:
-            _signal.pidfd_send_signal(self.pidfd, number)
+            pidfd_send_signal(self.pidfd, number)
         except ProcessLookupError:
             return
 

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyruntime.walk.recorder import Recorder
 
 _SIGSYS = 31
 
@@ -22,8 +23,8 @@ class Walker:
     """The state of a walk: the list, our lane, and the slots for what is known late.
 
     `values` are numbers (a pid), `fds` descriptors we hold by name, `texts` strings a later step of our lane needs,
-    `signals` those that came while nobody attended to the program yet; `undoing` tells that
-    the walk has failed, `unfinished` that an undo has too.
+    `signals` those that came while nobody attended to the program yet; `recorder` times the steps if it is wanted;
+    `undoing` tells that the walk has failed, `unfinished` that an undo has too.
     """
 
     def __init__(self, steps: "list[Step]", trace: "Callable[[int, Step], None] | None" = None) -> None:
@@ -37,6 +38,7 @@ class Walker:
         self.channel: "Channel | None" = None
         self.other: "Channel | None" = None
         self.trace = trace
+        self.recorder: "Recorder | None" = None
         self.signals: "list[int]" = []
         self.undoing = False
         self.unfinished = False
@@ -122,9 +124,13 @@ class Walker:
                         self._await_end() if step.waits_for_end else self.take_baton()
                     if self.trace:
                         self.trace(self.index, step)
+                    if self.recorder:
+                        self.recorder.begin(self.index)
                     if self.lane == HOST:
                         done.append(step)
                     step.run(self)
+                    if self.recorder and step.lane == self.lane:
+                        self.recorder.end(self.index)
                     # The child of a fork comes out of a host step in the init lane: the baton is not its to pass.
                     if step.lane == self.lane and self._changes(self.index):
                         self.pass_baton()
@@ -141,11 +147,10 @@ class Walker:
 
     def _fail(self, error: BaseException, done: "list[Step]") -> None:
         if self.lane == INIT:
-            if self.channel is not None and not isinstance(error, PeerGone):
-                self.channel.fail(self.index, _detail(error, self.steps[self.index]))
-            elif not isinstance(error, PeerGone):
-                _say(_plain(error, self.steps[self.index]))
-            os._exit(1)
+            try:
+                self._tell(error)
+            finally:  # whatever else goes wrong: what lies above us on the stack is the command's, and runs there
+                os._exit(1)
         if isinstance(error, PeerGone):
             error = self._why_gone(error)
         self._undo(done)
@@ -155,6 +160,15 @@ class Walker:
             code = error.code if isinstance(error, Error) else None
             raise StepError(self._named(_detail(error, self.steps[self.index]), self.index), code) from None
         raise error
+
+    def _tell(self, error: BaseException) -> None:
+        """The init lane's last word: to the command, or once that has gone to whoever reads stderr."""
+        if isinstance(error, PeerGone):
+            return
+        if self.channel is not None:
+            self.channel.fail(self.index, _detail(error, self.steps[self.index]))
+        else:
+            _say(_plain(error, self.steps[self.index]))
 
     def _undo(self, done: "list[Step]") -> None:
         """Take steps back, the last one first; no signal breaks it off any more."""

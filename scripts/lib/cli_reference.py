@@ -72,7 +72,9 @@ NOTES = {
     "update": "Works on created, running and paused containers. The new limits are kept in the state file. Device "
     "rules can't be changed, resctrl schemata are refused.",
     "spec": "The file that is written asks for a shell with a terminal in `rootfs`, which has to be there before "
-    "`run`.",
+    "`run`. With `--wasm` it asks for FILE without a terminal, without capabilities, with an empty environment and "
+    "network, and with a scratch `/tmp`; the bundle's directory and `rootfs` are made where they are missing, and "
+    "nothing is left of them after an error.",
     "features": "Also names the Wasm engines found, as annotations `pyruntime.wasm.NAME`.",
     "explain": "BUNDLE is the current folder if not given; a lone number is a step unless a folder has that name. "
     "What `create` would refuse on this host, or for this user, is shown as a warning (`!`) and the plan "

@@ -167,6 +167,8 @@ BAD = [
         'linux.netDevices["eth0"]: network devices are moved into a network names',
     ),
     ("linux.netDevices", {"x" * 16: {}}, 'linux.netDevices["xxxxxxxxxxxxxxxx"]: expected an interface name'),
+    ("linux.netDevices", {"eth0": {"name": "x%s"}}, 'linux.netDevices["eth0"]: expected at most one "%", as "%d"'),
+    ("linux.netDevices", {"eth0": {"name": "%d%d"}}, 'linux.netDevices["eth0"]: expected at most one "%", as "%d"'),
     ("linux.netDevices", {"eth0": {"name": "a/b"}}, 'linux.netDevices["eth0"]: expected an interface name'),
     (
         "linux.sysctl",

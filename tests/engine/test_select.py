@@ -202,3 +202,4 @@ def test_descriptors_are_closed(root: Root) -> None:
 def test_the_working_directory_becomes_pwd() -> None:
     assert guest_env(["A=1"], "/srv") == ["A=1", "PWD=/srv"]
     assert guest_env(["PWD=/x"], "/srv") == ["PWD=/x"]
+    assert guest_env(["A=1"], "/") == ["A=1"]

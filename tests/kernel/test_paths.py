@@ -130,6 +130,33 @@ def test_files_are_made_empty_and_kept(root: int) -> None:
     assert content(root, "etc/passwd").startswith("root:")
 
 
+@pytest.mark.parametrize(
+    "target", ["/run/made", "../run/made", "../../../run/made", "/run/on", "/usr/lib/../../run/made"]
+)
+def test_a_file_behind_a_dangling_link(root: int, outside: Path, target: str) -> None:
+    """As many images have at /etc/resolv.conf: what is missing is made inside the root."""
+    top = outside.parent / "root"
+    (top / "etc/new").symlink_to(target)
+    if target.endswith("on"):
+        (top / "run").mkdir()
+        (top / "run/on").symlink_to("made")
+    if "usr" in target:
+        (top / "usr/lib").mkdir(parents=True)
+    os.close(paths.make_file(root, "/etc/new"))
+    assert content(root, "run/made") == ""
+    assert os.listdir(outside) == ["secret"]
+
+
+@pytest.mark.parametrize("target", ["loop", "/etc/loop", "..", "x/"])
+def test_a_link_that_no_file_can_be_behind(root: int, outside: Path, target: str) -> None:
+    (outside.parent / "root/etc/loop").symlink_to(target)
+    if target == "..":
+        os.close(paths.make_file(root, "/etc/loop"))  # a directory: the caller finds out by its kind
+        return
+    with pytest.raises(OSError, match=r"\[Errno (2|20|40)\]"):
+        paths.make_file(root, "/etc/loop")
+
+
 @pytest.mark.parametrize("path", ["/", ".", "a/.."])
 def test_the_root_itself_has_no_parent(root: int, path: str) -> None:
     with pytest.raises(FileExistsError):

@@ -144,8 +144,8 @@ def test_mounts_of_kernel_trees_where_a_user_namespace_is() -> None:
     assert not any(isinstance(step, MountSysfs) for step in plan(document(mounts=mounts)))
 
 
-def cgroup_mount(found: Any, *options: str) -> MountCgroup:
-    mounts = [{"destination": "/sys/fs/cgroup", "type": "cgroup", "options": list(options)}]
+def cgroup_mount(found: Any, *options: str, kind: str = "cgroup") -> MountCgroup:
+    mounts = [{"destination": "/sys/fs/cgroup", "type": kind, "options": list(options)}]
     (step,) = [step for step in plan(document(mounts=mounts), found) if isinstance(step, MountCgroup)]
     return step
 
@@ -155,6 +155,7 @@ def test_the_callers_cgroup_is_never_writable() -> None:
     assert cgroup_mount(rootless()).foreign
     assert not cgroup_mount(rootless(), "ro").foreign
     assert not cgroup_mount(facts()).foreign
+    assert cgroup_mount(rootless(), kind="cgroup2").foreign
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 8)), max_size=5), st.integers(0, 30), st.integers(1, 12))

@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 
+from pyruntime.cgroup.tree import Tree
+from pyruntime.config.spec import Config
 from pyruntime.errors import ConfigError
+from pyruntime.plan import limits
 from pyruntime.steps import devices, record
 from pyruntime.steps.base import HOST, INIT
 from pyruntime.steps.limits import SetRlimits
-from tests.plan.made import document, facts, names, namespaces, plan
+from tests.plan.made import document, facts, names, namespaces, plan, request
 
 MAPS = [{"containerID": 0, "hostID": 100000, "size": 65536}]
 
@@ -54,6 +57,17 @@ def test_going_without_a_cgroup_is_for_the_rootless_that_asked_for_nothing(
     rootless: bool, linux: "dict[str, Any]", lenient: bool
 ) -> None:
     assert the(plan(document(linux=linux), facts(rootless=rootless)), record.MakeCgroup).lenient is lenient
+
+
+@pytest.mark.parametrize(
+    ("resources", "path"),
+    [({"memory": {"limit": 1 << 20}}, "memory.limit"), ({"unified": {"cgroup.max.depth": "1"}}, "unified")],
+)
+def test_without_a_tree_there_are_no_limits_to_start_under(resources: "dict[str, Any]", path: str) -> None:
+    bare = facts(rootless=True, cgroup_tree=Tree("none"), controllers=())
+    with pytest.raises(ConfigError, match=f"linux.resources.{path}"):
+        plan(document(linux={"resources": resources}), bare)
+    assert "MakeCgroup" not in names(plan(document(), bare))
 
 
 def test_a_writable_cgroup_mount_gives_the_cgroup_to_the_users_host_id() -> None:
@@ -102,3 +116,40 @@ def test_who_sets_process_limits() -> None:
     linux = {"namespaces": namespaces("user", "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
     assert the(plan(document(process)), SetRlimits).lane == INIT
     assert the(plan(document(process, linux)), SetRlimits).lane == HOST
+
+
+LIMITS = [
+    ({"pids": {"limit": 20}}, "pids.limit"), ({"memory": {"limit": 1 << 20}}, "memory.limit"),
+    ({"cpu": {"shares": 512}}, "cpu.shares"), ({"unified": {"cgroup.max.depth": "3"}}, "unified"),
+    ({"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]}, "hugepageLimits"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("resources", "path"), LIMITS)
+def test_no_limit_without_a_cgroup(resources: "dict[str, Any]", path: str) -> None:
+    """Rather than a container without the limit."""
+    with pytest.raises(ConfigError, match="cannot set limits without cgroups") as raised:
+        plan(document(linux={"resources": resources}), asked=request(cgroups=False))
+    assert raised.value.path.startswith(f"linux.resources.{path}")
+
+
+@pytest.mark.parametrize("resources", [{}, {"pids": {"limit": -1}}, {"memory": {"limit": -1, "swap": -1}}])
+def test_what_limits_nothing_needs_no_cgroup(resources: "dict[str, Any]") -> None:
+    assert "MakeCgroup" not in names(plan(document(linux={"resources": resources}), asked=request(cgroups=False)))
+
+
+@pytest.mark.parametrize(
+    ("rules", "changes", "warned"),
+    [
+        ([{"allow": False, "access": "rwm"}], {}, True),
+        ([{"allow": True, "access": "rwm"}], {}, False),
+        ([], {}, False),
+        ([{"allow": False, "access": "rwm"}], {"rootless": True}, False),
+    ],
+)
+def test_device_rules_without_a_cgroup_are_told(
+    rules: "list[dict[str, Any]]", changes: "dict[str, Any]", warned: bool
+) -> None:
+    config = Config.read(document(linux={"resources": {"devices": rules}}), "")
+    assert bool(limits.unfiltered(config, facts(**changes), "")) == warned
+    assert limits.unfiltered(config, facts(**changes), "/box") == []

@@ -72,6 +72,26 @@ def test_a_word_that_can_not_be_meant(word: str) -> None:
     assert raised.value.path == "mounts[0].options[1]"
 
 
+@pytest.mark.parametrize("word", ["copy-symlink", "src-nofollow", "dest-nofollow"])
+@pytest.mark.parametrize("fstype", ["bind", "tmpfs"])
+def test_words_of_other_runtimes_are_refused_by_name(word: str, fstype: str) -> None:
+    with pytest.raises(ConfigError, match=f'"{word}" is not supported; remove it and ') as raised:
+        parse(["ro", word], "mounts[0].options", fstype)
+    assert raised.value.path == "mounts[0].options[1]"
+    assert word not in mountoptions.names()
+
+
+@pytest.mark.parametrize("word", ["acl", "noacl"])
+def test_access_lists_are_no_data(word: str) -> None:
+    options = parse([word], "o", "bind")
+    assert (options.data, options.superblock) == ([], [])
+
+
+def test_remounts() -> None:
+    options = parse(["remount", "ro"], "o", "")
+    assert (options.remount, options.attributes.set) == (True, m.RDONLY)
+
+
 @given(
     st.lists(st.sampled_from(mountoptions.names()) | st.text(max_size=12), max_size=6),
     st.sampled_from(["", "bind", "tmpfs", "proc"]),

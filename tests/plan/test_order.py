@@ -16,7 +16,7 @@ STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("namespaces", {"Clone", "LoadModule", "LeavePipes", "Join", "Unshare", "SetTimeOffsets", "ForkInit", "AdoptInit",
                     "WriteIdMap", "BecomeRoot", "Isolate", "JoinKeyring", "LoopbackUp", "OpenProcfs", "LabelKeyring",
                     "EnterResctrlGroup", "MoveNetDevices"}),
-    ("mounts", {"SetRootPropagation", "BindRoot", "BindMount", "MountFilesystem", "CopyUp", "MountCgroup",
+    ("mounts", {"SetRootPropagation", "BindRoot", "BindMount", "MountFilesystem", "CopyUp", "MountCgroup", "Remount",
                 "MountLabelledMqueue"}),
     ("devices", {"MakeDevices", "LinkDevices"}),
     ("limits of the cgroup", {"ApplyLimits", "DelegateCgroup"}),
@@ -28,7 +28,7 @@ STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("names", {"SetHostname", "SetDomainname"}),
     ("sysctls", {"SetSysctls"}),
     ("seals", {"RemountReadonly"}),
-    ("the module, as root still", {"CheckModule"}),
+    ("the module, as root still", {"CheckModule", "HideCommand"}),
     ("labels, with every right still", {"SetAppArmorProfile", "SetSELinuxLabel"}),
     ("what needs root", {"OwnStdio", "BuildEnvironment", "EnterCwd", "SetUmask", "SetRlimits", "SetNoNewPrivs",
                          "DropBounding"}),
@@ -83,6 +83,7 @@ FULL: "dict[str, Any]" = document(
         {"destination": "/data", "source": "/srv", "options": ["rbind", "ro"]},
         {"destination": "/sys/fs/cgroup", "type": "cgroup"},
         {"destination": "/dev/mqueue", "type": "mqueue"},
+        {"destination": "/data", "options": ["remount", "nodev"]},
     ],
     hooks={kind: _HOOK for kind in
            ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")},
@@ -154,7 +155,15 @@ def test_steps_follow_the_table(variant: str) -> None:
 
 def test_the_table_has_nothing_that_no_plan_uses() -> None:
     used = {key(step) for config, asked in VARIANTS.values() for step in plan(config, asked=request(**asked))}
-    module = {"PrepareModule", "MakeGuestFilter", "LoadModule", "CheckModule", "FilterGuest", "EnterModule"}
+    module = {
+        "PrepareModule",
+        "MakeGuestFilter",
+        "LoadModule",
+        "CheckModule",
+        "HideCommand",
+        "FilterGuest",
+        "EnterModule",
+    }
     assert set(RANK) - used == {*module, "UseMountCall"}
 
 
@@ -187,6 +196,8 @@ def test_every_step_says_what_asked_for_it_and_what_it_does() -> None:
 
 
 def test_without_a_cgroup_nothing_is_limited() -> None:
-    found = set(names(plan(FULL, asked=request(cgroups=False))))
+    """Rules for devices alone are let through, with a warning."""
+    rules = with_linux(resources={"devices": [{"allow": False, "access": "rwm"}]})
+    found = set(names(plan(rules, asked=request(cgroups=False))))
     assert found & {"MakeCgroup", "FilterDevices", "ApplyLimits", "DelegateCgroup"} == set()
     assert not facts().rootless

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pyruntime.errors import Error
 from pyruntime.steps.copyup import copy_tree
 
 Copy = Callable[[Path, Path], None]
@@ -32,6 +33,20 @@ def copy(source: Path, target: Path) -> None:
     copy_tree(one, two)
     os.close(one)
     os.close(two)
+
+
+def test_directories_nested_without_end(tmp_path: Path) -> None:
+    """A tree made to exhaust the stack or the descriptors is refused, with words."""
+    (tmp_path / "source").mkdir()
+    folder = os.open(tmp_path / "source", os.O_RDONLY)
+    for _ in range(300):
+        os.mkdir("d", dir_fd=folder)
+        inner = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+    with pytest.raises(Error, match="nested deeper than 200"):
+        copy(tmp_path / "source", tmp_path / "target")
 
 
 def test_everything_arrives(source: Path, tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from pyruntime.cli import shares
 from pyruntime.cli.verbs.delete import remove_resctrl
 from pyruntime.config.linux import IntelRdt
-from pyruntime.errors import Error
+from pyruntime.errors import ConfigError, Error
 from pyruntime.kernel import resctrl
 from pyruntime.plan import resctrl as plan
 from pyruntime.state.store import Container, reserve
@@ -221,3 +222,49 @@ def test_a_host_without_it_has_no_root() -> None:
     assert resctrl.find_root() == ""
     assert not resctrl._is_resctrl("/sys/fs/cgroup")
     assert not resctrl._is_resctrl("/nonexistent")
+
+
+def updated(kernel: Kernel, walker: Walker, **asked: Any) -> Path:
+    """A group as `create` leaves it, with the file that the kernel would have put there."""
+    step(kernel, **asked).run(walker)
+    group = Path(str(container(walker).data["intel_rdt_path"]))
+    (group / "schemata").write_text("    MB:0=100\n    L3:0=fff\n")
+    return group
+
+
+def test_update_gives_the_containers_group_other_shares(kernel: Kernel, walker: Walker) -> None:
+    group = updated(kernel, walker)
+    assert shares.change(container(walker), ["L3:0=f"]) == ["MB:0=100", "L3:0=fff"]
+    assert (group / "schemata").read_text().splitlines()[0] == "L3:0=f"
+    shares.restore(container(walker), ["L3:0=fff"])
+    assert (group / "schemata").read_text().splitlines()[0] == "L3:0=fff"
+
+
+def test_update_keeps_off_groups_of_others(kernel: Kernel, walker: Walker) -> None:
+    kernel.group("shared", "L3:0=fff\n")
+    updated(kernel, walker, closID="shared")
+    with pytest.raises(Error, match="shared was not made for box alone"):
+        shares.change(container(walker), ["L3:0=f"])
+    assert "fff" in (kernel.root / "shared/schemata").read_text()
+
+
+def test_update_of_a_container_without_a_group(walker: Walker) -> None:
+    with pytest.raises(Error, match=r"box has no resctrl group: it was created without linux\.intelRdt"):
+        shares.change(container(walker), ["L3:0=f"])
+
+
+def test_update_of_a_group_that_takes_no_shares(kernel: Kernel, walker: Walker) -> None:
+    group = updated(kernel, walker)
+    (group / "schemata").unlink()
+    (group / "schemata").mkdir()
+    with pytest.raises(Error, match="cannot read .*/schemata: is a directory"):
+        shares.change(container(walker), ["L3:0=f"])
+
+
+@pytest.mark.parametrize(
+    ("flag", "line"), [("mem-bw-schema", "L3:0=f"), ("mem-bw-schema", ""), ("l3-cache-schema", "L3:0=f\nMB:0=1")]
+)
+def test_lines_that_update_refuses(flag: str, line: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        shares.lines({flag: line})
+    assert raised.value.path == f"--{flag}"

@@ -203,7 +203,8 @@ def _about(pid: int, numbers: "tuple[int, ...]") -> str:
                 text = memory.read(256)
         except (OSError, OverflowError, ValueError):
             return "?"
-        return ascii(text.partition(b"\0")[0].decode("utf-8", "replace"))[1:-1]
+        path = ascii(text.partition(b"\0")[0].decode("utf-8", "replace"))[1:-1]
+        return path or _link(f"/proc/{pid}/fd/{arguments[0]}")  # AT_EMPTY_PATH
     return " ".join(f"{each:#x}" for each in arguments[:3])
 
 

@@ -61,3 +61,20 @@ def test_a_rule_gives_what_it_names_and_no_more(rt: Runtime, make: "Callable[...
     lines = rt.run(bundle).out.splitlines()
     assert lines[0] == "opened"
     assert [line.endswith("Operation not permitted") for line in lines[1:]] == [True, True], lines
+
+
+@pytest.mark.parametrize(("path", "found"), [("/dev/zero", "another"), ("/etc/hostname", "a file")])
+def test_a_node_of_another_device_is_not_bound(rt: Runtime, bundle: Bundle, path: str, found: str) -> None:
+    """In a user namespace nodes are bound by their names on the host, where such a name may be of anything."""
+    bundle.linux["devices"] = [{"path": path, "type": "c", "major": 1, "minor": 3}]
+    bundle.user_namespace()
+    result = rt.run(bundle)
+    assert result.rc == 1, found
+    assert f"linux.devices[0]: {path} of the host is not the device c 1:3" in result.err
+
+
+def test_a_fifo_is_the_containers_own(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    bundle = make("stat", "-c", "%F %a", "/fifo")
+    bundle.linux["devices"] = [{"path": "/fifo", "type": "p", "fileMode": 0o620}]
+    bundle.user_namespace()
+    assert rt.run(bundle).out == "fifo 620\n"

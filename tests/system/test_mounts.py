@@ -217,6 +217,37 @@ def test_locked_flags_can_not_be_cleared(rt: Runtime, bundle: Bundle, restricted
         assert "cannot clear locked flags" in result.err
 
 
+@pytest.mark.parametrize("user", [False, True])
+def test_remount(rt: Runtime, bundle: Bundle, source: Path, user: bool) -> None:
+    """Nothing new is mounted: what is there gets the flags that are named and keeps the others."""
+    bundle.config["mounts"] += [
+        mount("/mnt", "bind", ["bind", "nosuid", "noexec"], str(source)),
+        mount("/mnt", "none", ["remount", "ro", "nodev"]),
+        mount("/tmpfs", "tmpfs", ["noexec", "size=64k"]),
+        {"destination": "/tmpfs", "options": ["remount", "ro", "exec"]},
+        mount("/dev", "tmpfs", ["remount", "ro"]),
+    ]
+    if user:
+        bundle.user_namespace()
+    bundle.sh(MOUNTINFO)
+    result = rt.run(bundle)
+    assert result.rc == 0, result
+    points = [line.point for line in map(Mounted, result.out.splitlines())]
+    assert len(points) == len(set(points))
+    found = table(result.out)
+    assert {"ro", "nosuid", "nodev", "noexec"} <= set(found["/mnt"].options)
+    assert "ro" in found["/tmpfs"].options
+    assert "noexec" not in found["/tmpfs"].options
+    assert "ro" in found["/dev"].options
+
+
+def test_remount_of_nothing(rt: Runtime, bundle: Bundle) -> None:
+    bundle.config["mounts"].append(mount("/etc", "none", ["remount", "ro"]))
+    result = rt.run(bundle)
+    assert result.rc == 1
+    assert "mounts[7]: nothing is mounted at /etc; mount it, then remount" in result.err
+
+
 def test_filesystems(rt: Runtime, bundle: Bundle) -> None:
     bundle.linux["namespaces"].append({"type": "cgroup"})
     found = run(rt, bundle)
@@ -290,6 +321,39 @@ def test_copy_up(rt: Runtime, bundle: Bundle) -> None:
     assert (bundle.rootfs / "etc/group").read_text() == before
 
 
+def test_copy_up_keeps_file_capabilities(rt: Runtime, bundle: Bundle) -> None:
+    """Of a program that is not root's: a change of owner would take them away."""
+    program = bundle.rootfs / "etc/program"
+    program.touch()
+    os.chown(program, 5, 5)
+    capability = "0100000200040000000000000000000000000000"  # cap_net_bind_service=ep
+    os.setxattr(program, "security.capability", bytes.fromhex(capability))
+    bundle.config["mounts"].append(mount("/etc", "tmpfs", ["tmpcopyup"]))
+    bundle.python("import os; print(os.getxattr('/etc/program', 'security.capability').hex())")
+    assert rt.run(bundle).out == f"{capability}\n"
+
+
+@pytest.mark.parametrize("target", ["/run/resolve/stub", "../run/resolve/stub", "../../../run/resolve/stub"])
+def test_a_file_on_a_dangling_link(rt: Runtime, bundle: Bundle, source: Path, target: str) -> None:
+    """The link is followed in the container's root, and what is missing is made there."""
+    (bundle.rootfs / "etc/resolv.conf").symlink_to(target)
+    bundle.config["mounts"].append(mount("/etc/resolv.conf", "bind", ["bind", "ro"], str(source / "file")))
+    bundle.sh("cat /etc/resolv.conf; cat /run/resolve/stub")
+    result = rt.run(bundle)
+    assert result.out == "content\ncontent\n", result
+
+
+def test_more_options_than_fit(way: str, rt: Runtime, bundle: Bundle) -> None:
+    """mount(2) takes one page of them: what the kernel would cut off is refused, never left out."""
+    bundle.config["mounts"].append(mount("/mnt", "tmpfs", [*["size=1048576"] * 400, "mode=0711"]))
+    result = rt.run(bundle.sh("stat -c %a /mnt"))
+    if new_api(way):
+        assert result.out == "711\n", result
+    else:
+        assert (result.rc, result.out) == (1, "")
+        assert "more than 4095 bytes of options for mount(2)" in result.err
+
+
 def test_console(rt: Runtime, bundle: Bundle) -> None:
     """The pty is bound on /dev/console once the root has changed, when /proc is the container's."""
     bundle.process["terminal"] = True
@@ -312,6 +376,8 @@ def test_errors_say_what_is_wrong(rt: Runtime, bundle: Bundle, source: Path) -> 
         (mount("/etc", "bind", ["bind"], str(source / "file")), "source is a file, destination /etc is a folder"),
         (mount("/mnt", "nosuchfs"), "nosuchfs"),
         (mount("/mnt", "tmpfs", ["nosuchoption=1"]), "invalid argument"),
+        (mount("/mnt", "tmpfs", ["remount", "size=1m"]), "changes the mount alone; remove it"),
+        (mount("/mnt", "cgroup", ["nosuchoption"]), "no such option of a cgroup mount"),
     ]
     for entry, text in cases:
         bundle.config["mounts"][7:] = [entry]

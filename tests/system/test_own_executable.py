@@ -129,6 +129,35 @@ def test_an_entry_point_that_names_our_executable(rt: Runtime, make: "Callable[.
     assert "Read-only file system" in result.err
 
 
+UNLOCK = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+held = os.open('/proc/self/exe', os.O_PATH)
+writable = (ctypes.c_uint64 * 4)(0, 1, 0, 0)  # MOUNT_ATTR_RDONLY is to be cleared
+for name, call in (
+    ('mount_setattr', lambda: libc.syscall(442, held, b'', 0x1000, writable, 32)),
+    ('remount', lambda: libc.mount(None, b'/proc/self/fd/%d' % held, None, 0x1000 | 0x20, None)),
+    ('open_tree', lambda: libc.syscall(428, held, b'', 0x1000 | 1)),
+    ('bind', lambda: libc.mount(b'/proc/self/fd/%d' % held, b'/tmp', None, 0x1000, None)),
+):
+    print(name, call(), os.strerror(ctypes.get_errno()))
+"""
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_its_mount_is_not_made_writable(rt: Runtime, make: "Callable[..., Bundle]", user: bool) -> None:
+    """By a root of the container that may mount, and to whom, by the id map, our executable belongs."""
+    bundle = with_the_hosts_libraries(make())
+    bundle.process["args"] = ["/proc/self/exe", "-IS", "-c", UNLOCK]
+    bundle.process["capabilities"] = {kind: ["CAP_SYS_ADMIN"] for kind in ("bounding", "effective", "permitted")}
+    if user:
+        bundle.user_namespace(first=0)
+    result = rt.run(bundle)
+    assert result.out.splitlines() == [
+        f"{name} -1 Invalid argument" for name in ("mount_setattr", "remount", "open_tree", "bind")
+    ], result
+
+
 def naming_as_linker(path: str) -> bytes:
     """A program of this machine's kind whose PT_INTERP is `path`: the interpreter's own, with that one name changed."""
     data = bytearray(PYTHON.read_bytes())

@@ -213,3 +213,17 @@ def test_rule_45_a_link_to_the_right_kind(rt: Runtime, make: Make, tmp_path: Pat
             entry["path"] = str(link)
     assert rt.run(bundle).out.strip() == os.readlink(f"/proc/{pid}/ns/net")
     assert rt("delete", "--force", name).rc == 0
+
+
+def test_a_mount_namespace_of_the_caller_s_is_not_pivoted(rt: Runtime, make: Make) -> None:
+    """In a copy of our mount namespace, as the root of all that live in it is at stake; the shell there is static."""
+    bundle = make("true")
+    for entry in bundle.linux["namespaces"]:
+        if entry["type"] == "mount":
+            entry["path"] = "/proc/self/ns/mnt"
+    run = " ".join(rt.command("run", "--bundle", bundle.write().path, new_id()))
+    script = f"{run}; echo rc $?; test -e /proc/self/root{bundle.path} && echo same root"
+    words = ["unshare", "--mount", "--propagation", "private", "/bin/busybox", "sh", "-c", script]
+    result = subprocess.run(words, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+    assert result.stdout == "rc 1\nsame root\n", result
+    assert "is the mount namespace of this command" in result.stderr

@@ -171,6 +171,26 @@ def test_a_bug_in_init_is_told_as_one(paper: Paper) -> None:
         walk(Fork("t"), paper.init("x", bug), paper.host("y"), Leave("t"))
 
 
+def test_an_init_that_cannot_tell_its_failure_ends_all_the_same(paper: Paper) -> None:
+    """It must not come out of the walk: what is above it on the stack is the command's."""
+
+    def unspeakable(_: Walker) -> None:
+        raise Error("\ud800")  # which no encoding takes
+
+    def walk_inside() -> None:
+        ours = os.getpid()
+        try:
+            walk(paper.host("a"), Fork("t"), paper.init("x", unspeakable), paper.host("y"), Leave("t"))
+        finally:
+            if os.getpid() != ours:
+                os.write(paper.sink, b"out ")
+                os._exit(0)
+
+    with pytest.raises(StepError, match="ended unexpectedly"):
+        walk_inside()
+    assert paper.read() == ["host:a", "init:x", "undo:a"]
+
+
 def test_a_bug_in_the_host_is_raised_as_it_is_after_undoing(paper: Paper) -> None:
     def bug(_: Walker) -> None:
         raise ZeroDivisionError("oops")

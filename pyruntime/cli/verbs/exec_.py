@@ -14,6 +14,7 @@ from pyruntime.errors import ConfigError, Error, StateError, UsageError
 from pyruntime.host.descriptors import listen_fds
 from pyruntime.host.facts import Facts
 from pyruntime.host.view import View
+from pyruntime.kernel import ns
 from pyruntime.kernel.paths import O_PATH
 from pyruntime.pathtext import absolute
 from pyruntime.plan import identity
@@ -48,8 +49,11 @@ def run(context: Context) -> int:
         request.window = window()
     for text in identity.warnings(process):
         context.log.warning(text)
-    steps = join(container, process, request, _facts(process, container), _sub_cgroup(context))
+    facts = _facts(process, container)
+    steps = join(container, process, request, facts, _sub_cgroup(context), ns.apart(container.pid))
     walker = Walker(steps, tracer(context, steps))
+    if context.tracing is not None:
+        context.tracing.watch(walker)
     interruptible(walker, request.foreground)
     walker.walk()
     if detach:
@@ -135,7 +139,7 @@ def from_file(path: str, container: Container) -> Process:
 
 def _settled(process: Process, container: Container) -> Process:
     first = Process.read(container.own["process"], "process")
-    for name in ("capabilities", "scheduler", "ioPriority", "execCPUAffinity"):
+    for name in ("capabilities", "scheduler", "ioPriority", "execCPUAffinity", "oomScoreAdj"):
         if not process.given(name) and first.given(name):
             process = process.replace(**{name: getattr(first, name)})
     for name in ("apparmorProfile", "selinuxLabel"):  # an empty one is none, and never less than the container has

@@ -1,11 +1,10 @@
 """`run`: create and start in one, then wait, forward signals, delete."""
 
-import posix as os
-
 from pyruntime.cli.context import Context
 from pyruntime.cli.verbs import create
 from pyruntime.cli.verbs.delete import delete
 from pyruntime.errors import Error
+from pyruntime.kernel.pidfd import pidfd_open
 from pyruntime.kernel.process import set_child_subreaper
 from pyruntime.steps.record import container_of
 
@@ -69,7 +68,7 @@ def _await_ready(context: Context, container: "Container", walker: "Walker") -> 
 
     container.close()  # the wait may be long, and others want to look or to kill
     pid = walker.values["init_pid"]
-    wait_ready(context, walker.fds["notify"], pid, os.pidfd_open(pid))
+    wait_ready(context, walker.fds["notify"], pid, pidfd_open(pid))
 
 
 def _watched(context: Context, walker: "Walker") -> "dict[int, Callable[[], object]]":

@@ -9,7 +9,7 @@ from pyruntime.config.jsontext import load, read_all
 from pyruntime.config.load import load_resources
 from pyruntime.config.resources import Resources
 from pyruntime.config.validate import validate_resources
-from pyruntime.errors import Error, StateError, Unsupported, explain_oserror
+from pyruntime.errors import Error, StateError, explain_oserror
 from pyruntime.state import life
 from pyruntime.state.store import Container
 
@@ -43,12 +43,26 @@ def run(context: Context) -> int:
     """update [--resources FILE|-] [--memory SIZE ...] ID."""
     wanted = _wanted(context)
     validate_resources(wanted, "resources", update=True)
+    asked = {flag: context.options.text(flag) or "" for flag in _RESCTRL if context.options.given(flag)}
+    if asked:
+        from pyruntime.cli import shares
+
+        lines = shares.lines(asked)
+        shares.demand(asked)
     container = context.load(lock=True)
     if life.status(container) == "stopped":
         raise StateError(f"container not running: {container.id} is stopped")
     for path, why in ignored(wanted):
         context.log.warning(f"{path} is not applied: {why}")
-    _change(context, container, wanted)
+    if not asked:
+        _change(context, container, wanted)
+        return 0
+    before = shares.change(container, lines)
+    try:
+        _change(context, container, wanted)
+    except BaseException:
+        shares.restore(container, before)
+        raise
     return 0
 
 
@@ -67,9 +81,6 @@ def _from_file(file: str) -> Resources:
 
 def _from_flags(context: Context) -> Resources:
     options = context.options
-    for flag in _RESCTRL:
-        if options.given(flag):
-            raise Unsupported(f"--{flag}", "resctrl groups are not supported yet; leave the flag out")
     for flag in _DEPRECATED:
         if options.given(flag):
             context.log.warning(f"--{flag} is deprecated and ignored: cgroup v2 has no such limit")

@@ -113,6 +113,8 @@ def net_devices(config: Config) -> None:
             if not text or len(text.encode()) > 15 or text in (".", "..") or any(c in "/: \t\n" for c in text):
                 expected = 'expected an interface name: 1 to 15 bytes, no "/", ":" or space'
                 raise ConfigError(where, f"{expected}, got {quoted(text)}")
+        if device.name.replace("%d", "", 1).count("%"):
+            raise ConfigError(where, f'expected at most one "%", as "%d" for a number, got {quoted(device.name)}')
         if (device.name or name) in taken and "%" not in device.name:
             raise ConfigError(where, f"another device is {quoted(device.name or name)} inside; choose another name")
         taken.add(device.name or name)

@@ -29,6 +29,16 @@ TABLE = {
         "grep NoNewPrivs /proc/PID/status",
         "2 prctl",
     ),
+    "LeaveGroups": Why(
+        "Supplementary groups open files on the host whatever they are called inside. Whoever made the user namespace "
+        "to be joined may have forbidden setgroups there for good, as an ordinary user has to; so the command's groups "
+        "go before it is entered.",
+        "setgroups",
+        (("EPERM", "no CAP_SETGID, or a user namespace around the command forbids it"),),
+        "grep Groups /proc/PID/status",
+        "2 setgroups, 7 user_namespaces",
+        ("Join",),
+    ),
     "DropBounding": Why(
         "Root's power is cut into capabilities. The bounding set is the ceiling: what isn't in it no execve brings "
         "back, not even of a setuid root program. It must shrink while the process still has CAP_SETPCAP, so "

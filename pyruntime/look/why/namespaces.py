@@ -19,7 +19,8 @@ TABLE = {
         "One call makes the process that becomes the container, with its new namespaces, directly inside its cgroup. "
         "Each namespace gives it its own copy of one kind of name: pids, mounts, host name, network devices, IPC "
         "objects, user ids. What is not listed stays shared with the host. From here on two processes walk this "
-        "list, each doing its own steps.",
+        "list, each doing its own steps. A command line can be read by whoever sees the process, and the command's "
+        "names paths of the host: init's becomes `pyruntime init`.",
         "clone3",
         (
             ("EPERM", "new namespaces need CAP_SYS_ADMIN, or a user namespace among them"),

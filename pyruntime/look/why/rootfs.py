@@ -96,6 +96,18 @@ TABLE = {
         "8 mount, 2 open_tree, 2 mount_setattr",
         ("BindRoot",),
     ),
+    "Remount": Why(
+        "An earlier entry of `mounts`, or the rootfs itself, brought the mount; this one changes its flags. The "
+        "filesystem behind it stays as it is, for sysfs or cgroup2 it would be the host's too.",
+        "openat2(RESOLVE_IN_ROOT), mount_setattr",
+        (
+            ("EINVAL", "nothing is mounted there: mount_setattr wants the top of a mount"),
+            ("EPERM", "a flag that is locked can't be taken back in a user namespace"),
+        ),
+        _SEE_MOUNTS,
+        "8 mount, 2 mount_setattr",
+        ("MountFilesystem", "BindMount"),
+    ),
     "MountFilesystem": Why(
         "A fresh instance of a file system: proc shows the processes of this pid namespace, devpts its own terminals, "
         "a tmpfs is an empty piece of memory. It is configured while nothing is mounted yet and attached as a whole.",

@@ -46,11 +46,21 @@ TABLE = {
         "stat -L /proc/PID/fd/1",
         "2 fchown",
     ),
+    "GuardNull": Why(
+        "A container that runs already may have removed its /dev/null. Then a process that `exec` starts keeps the "
+        "caller's, and root inside could make it useless for all of the host by one chmod. A read-only mount of it, "
+        "attached nowhere, reads and writes the same and refuses that.",
+        "open_tree(OPEN_TREE_CLONE), mount_setattr, openat, dup3",
+        (("EPERM", "no CAP_SYS_ADMIN over the command's mount namespace"),),
+        "grep mnt_id /proc/PID/fdinfo/0: a mount that /proc/PID/mountinfo does not list",
+        "2 open_tree, 4 null",
+        ("ReopenNull",),
+    ),
     "ReopenNull": Why(
         "A caller mostly gives /dev/null as stdin: a file of the host's tree, a small door out. The container's "
         "own node takes its place.",
         "fstat, openat2(RESOLVE_IN_ROOT), dup3",
-        (("ENOENT", "a rootfs without /dev/null: the host's stays"),),
+        (("ENOENT", "a container without /dev/null: the host's stays, for `exec` behind a read-only mount"),),
         "stat -L /proc/PID/fd/0",
         "4 null",
         ("MakeDevices", "ChangeRoot"),

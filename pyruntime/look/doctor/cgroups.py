@@ -1,0 +1,78 @@
+"""Control groups: the tree, its controllers, and what of it a user was given."""
+
+import os
+from collections.abc import Iterator
+
+from pyruntime.cgroup import tree
+from pyruntime.look.doctor.verdict import Verdict, fail, ok, unknown, warn
+
+_WANTED = ("cpu", "cpuset", "io", "memory", "pids")
+_ONLY_V2 = "boot with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all"
+_DELEGATE = (
+    "mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' "
+    ">/etc/systemd/system/user@.service.d/delegate.conf && systemctl daemon-reload, then log in again"
+)
+
+
+def mode() -> "Iterator[Verdict]":
+    """Where the cgroup v2 tree is."""
+    found = tree.read_tree()
+    if found.mode == "unified":
+        yield ok(f"cgroup v2 at {found.mount}")
+    elif found.mode == "hybrid":
+        yield warn(f"cgroup v2 at {found.mount}, beside v1 hierarchies that keep most controllers", _ONLY_V2)
+    elif found.mode == "v1":
+        yield fail("cgroup v1 only", _ONLY_V2)
+    else:
+        yield fail("no cgroup file system is mounted", "mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+
+
+def controllers() -> "Iterator[Verdict]":
+    """Which limits can be set at all."""
+    found = tree.read_tree()
+    if not found.mount:
+        return
+    try:
+        with open(f"{found.mount}/cgroup.controllers", encoding="ascii") as file:
+            there = file.read().split()
+    except OSError:
+        yield unknown(f"{found.mount}/cgroup.controllers can't be read")
+        return
+    lacking = [name for name in _WANTED if name not in there]
+    if lacking:
+        fix = _ONLY_V2 if found.mode == "hybrid" else "a kernel with them, and without cgroup_disable= for them"
+        yield warn(f"controllers: {' '.join(there) or 'none'}; limits of {' '.join(lacking)} will be refused", fix)
+    else:
+        yield ok(f"controllers: {' '.join(there)}")
+
+
+def delegated() -> "Iterator[Verdict]":
+    """What this user may limit: the cgroup we are in, if it is ours, and its controllers."""
+    if os.geteuid() == 0:
+        yield ok("root may make cgroups anywhere")
+        return
+    found = tree.read_tree()
+    if not found.mount:
+        return
+    own = found.directory(tree.read_own(found))
+    place = _owned(own, found.mount)
+    if not place:
+        fix = (
+            "log in by a session of systemd (ssh, machinectl shell), or: systemd-run --user --scope -p Delegate=yes sh"
+        )
+        yield fail(f"{own} is not yours: no limits", fix)
+        return
+    with open(f"{place}/cgroup.controllers", encoding="ascii") as file:
+        there = file.read().split()
+    lacking = [name for name in _WANTED if name not in there]
+    text = f"delegated to you at {place}: {' '.join(there) or 'none'}"
+    yield fail(f"{text} (no {' '.join(lacking)})", _DELEGATE) if lacking else ok(text)
+
+
+def _owned(place: str, mount: str) -> str:
+    """The cgroup nearest to ours, upwards, whose members we may change."""
+    while place.startswith(mount) and len(place) > len(mount):
+        if os.access(place, os.W_OK) and os.access(f"{place}/cgroup.procs", os.W_OK):
+            return place
+        place = place.rpartition("/")[0]
+    return ""

@@ -1,0 +1,157 @@
+"""A document against the records: every unknown key and every wrong value, where `create` stops at the first."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from pyruntime.config.record import Record, _Field
+from pyruntime.config.spec import Config
+from pyruntime.errors import ConfigError, one_line
+from pyruntime.look.lint import finding
+from pyruntime.look.lint.finding import Finding
+from pyruntime.look.lint.near import did_you_mean, nearest
+
+# What config.md defines for other systems: no mistake, and nothing to Linux.
+_ELSEWHERE = frozenset(
+    ("vm", "solaris", "windows", "zos", "freebsd", "process.user.username", "process.commandLine", "linux.rdma")
+)
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def read(document: "dict[str, object]") -> "list[Finding]":
+    """What is wrong with the keys and the single values of a configuration."""
+    return list(_record(Config, document, ""))
+
+
+def _record(kind: "type[Record]", value: "dict[str, object]", path: str) -> "Iterator[Finding]":
+    prefix = f"{path}." if path else ""
+    for key, item in value.items():
+        field = kind._fields.get(key)
+        if field is None:
+            yield from _unknown(kind, key, path, value)
+        elif item is not None:
+            yield from _value(kind, field, item, prefix + key)
+    for field in kind._needed:
+        if value.get(field.key) is None and not _misspelt(kind, field.key, value):
+            yield from _asked(lambda field=field: field.absent(prefix + field.key))
+
+
+def _misspelt(kind: "type[Record]", key: str, value: "dict[str, object]") -> bool:
+    """Whether some unknown key of the object stands for this one: one finding is enough."""
+    return any(nearest(other, kind._fields) == key for other in value if other not in kind._fields)
+
+
+def _value(kind: "type[Record]", field: "_Field", item: object, path: str) -> "Iterator[Finding]":
+    inner, mark = _inner(kind, field.name)
+    if inner is not None and not mark and isinstance(item, dict):
+        yield from _record(inner, item, path)
+    elif inner is not None and mark == "[]" and isinstance(item, list):
+        for index, element in enumerate(item):
+            yield from _element(inner, element, f"{path}[{index}]")
+    elif inner is not None and mark == "{}" and isinstance(item, dict):
+        for name, element in item.items():
+            yield from _element(inner, element, f'{path}["{one_line(name)}"]')
+    else:
+        for found in _asked(lambda: field.check(item, path)):
+            yield finding.error(found.path, found.problem + _hint(item, found.problem))
+
+
+def _element(kind: "type[Record]", item: object, path: str) -> "Iterator[Finding]":
+    if isinstance(item, dict):
+        yield from _record(kind, item, path)
+    else:
+        yield from _asked(lambda: kind.read(item, path))
+
+
+def _asked(check: "object") -> "Iterator[Finding]":
+    try:
+        check()  # type: ignore[operator]
+    except ConfigError as error:
+        yield finding.error(error.path, error.text.removeprefix(f"{error.path}: "))
+
+
+def _unknown(kind: "type[Record]", key: str, path: str, among: "dict[str, object]") -> "Iterator[Finding]":
+    where = f"{path}.{key}" if path else key
+    if re.sub(r"\[.*?\]", "[]", where) in _ELSEWHERE:
+        return
+    shown = where if where.isprintable() else one_line(where)
+    here = nearest(key, kind._fields)
+    if here and among.get(here) is None and any(field.key == here for field in kind._needed):
+        meant = _joined(path, here)
+        yield finding.error(shown, f"unknown key, and one that is needed is missing; did you mean {meant}?")
+    elif here:
+        yield finding.warning(shown, f"unknown key, it has no effect; did you mean {_joined(path, here)}?")
+    else:
+        yield finding.warning(shown, f"unknown key, it has no effect{_elsewhere(key)}")
+
+
+def _elsewhere(key: str) -> str:
+    """Where a key belongs that has strayed."""
+    places = [place for place in _index() if place.rpartition(".")[2] == key]
+    if not places:
+        return did_you_mean(key, [place.rpartition(".")[2] for place in _index()])
+    return f"; it belongs to {' or '.join(place.rpartition('.')[0] or 'the top' for place in places[:2])}"
+
+
+def _joined(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _hint(item: object, problem: str) -> str:
+    """What was probably meant by a value of the wrong kind."""
+    expected = problem.partition(", got ")[0]
+    if isinstance(item, str) and "one of" in expected:
+        return did_you_mean(item, re.findall(r'"([^"]*)"', expected), '"{}"')
+    if isinstance(item, str) and "integer" in expected:
+        return _as_number(item)
+    if expected == "expected true or false" and str(item).lower() in ("true", "false", "yes", "no", "0", "1"):
+        return f"; did you mean {'true' if str(item).lower() in ('true', 'yes', '1') else 'false'}?"
+    if expected == "expected a list" and isinstance(item, str):
+        return f'; did you mean ["{one_line(item)}"]?'
+    if expected == "expected a string" and isinstance(item, (int, float)):
+        return f'; did you mean "{str(item).lower() if isinstance(item, bool) else item}"?'
+    return ""
+
+
+def _as_number(text: str) -> str:
+    """What a size in words is as a number."""
+    found = _SIZE.fullmatch(text.strip())
+    if not found:
+        return ""
+    number = float(found[1]) * _UNITS[found[2].lower()]
+    return f"; did you mean {number:.0f}?" if number == int(number) else ""
+
+
+def _inner(kind: "type[Record]", name: str) -> "tuple[type[Record] | None, str]":
+    """The record that a field holds, if any, and whether it holds one, a list `[]` or a map `{}` of them."""
+    annotation = kind.__annotations__[name]
+    words = re.findall(r"\w+", annotation if isinstance(annotation, str) else annotation.__name__)
+    record = next((_records()[word] for word in words if word in _records()), None)
+    return record, "[]" if "list" in words else "{}" if "dict" in words else ""
+
+
+@cache
+def _records() -> "dict[str, type[Record]]":
+    found: "dict[str, type[Record]]" = {}
+    todo = [Record]
+    while todo:
+        kind = todo.pop()
+        todo += kind.__subclasses__()
+        if kind.__module__.startswith("pyruntime.config."):
+            found[kind.__name__] = kind
+    return found
+
+
+@cache
+def _index() -> "list[str]":
+    """Every path of a configuration, without marks for lists."""
+    return list(_paths(Config, ""))
+
+
+def _paths(kind: "type[Record]", prefix: str) -> "Iterator[str]":
+    for key, field in kind._fields.items():
+        yield prefix + key
+        inner, _ = _inner(kind, field.name)
+        if inner is not None:
+            yield from _paths(inner, f"{prefix}{key}.")

@@ -1,0 +1,214 @@
+"""The engines of the guest, each with its own words for the same acts, over pyruntime and with cgroupfs.
+
+Every one runs with the seccomp and AppArmor profile that it comes with. An emulated start takes seconds, on a busy host
+a minute: time limits are there to end a hang, not to measure.
+"""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import time
+from pathlib import Path
+
+NAME = "docker.io/library/pyruntime-test:1"
+PATIENCE = 300  # seconds
+DAEMON = Path("/etc/docker/daemon.json")
+
+
+def call(*command: str, timeout: float = PATIENCE) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end. Raises subprocess.TimeoutExpired."""
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def done(*command: str) -> str:
+    """What a command prints that has to succeed."""
+    result = call(*command)
+    assert result.returncode == 0, f"{' '.join(command)}: {result}"
+    return result.stdout.strip()
+
+
+def on_a_terminal(*command: str) -> "tuple[int, str]":
+    """Exit status and output of a command whose 0, 1 and 2 are a terminal."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    output, end = b"", time.monotonic() + PATIENCE
+    while time.monotonic() < end and select.select([ours], [], [], end - time.monotonic())[0]:
+        try:
+            output += os.read(ours, 4096)
+        except OSError:  # EIO: everybody has closed the other end
+            break
+    os.close(ours)
+    return process.wait(PATIENCE), output.decode()
+
+
+class Engine:
+    """What docker and podman have in common."""
+
+    name = ""
+    label = ""
+    statuses = {"missing": 127, "folder": 126}
+
+    def __init__(self, runtime: Path) -> None:
+        self.runtime = str(runtime)
+        self.base: "tuple[str, ...]" = ()
+        self.run_flags: "tuple[str, ...]" = ("--network", "none")
+
+    def load(self, image: Path) -> None:
+        done(*self.base, "load", "-i", str(image))
+
+    def run(self, id: str, *command: str, flags: "tuple[str, ...]" = ()) -> "subprocess.CompletedProcess[str]":
+        """A container in the foreground, gone afterwards."""
+        return call(*self.running(id, *command, flags=flags))
+
+    def running(self, id: str, *command: str, flags: "tuple[str, ...]" = ()) -> "list[str]":
+        return [*self.base, "run", "--rm", "--name", id, *self.run_flags, *flags, NAME, *command]
+
+    def terminal(self, id: str) -> "tuple[str, ...]":
+        return ("-i", "-t")
+
+    def start(self, id: str, *command: str) -> None:
+        """A container in the background, limited to 64 MiB where the engine has a flag for that."""
+        done(*self.base, "run", "--detach", "--name", id, *self.run_flags, "--memory", "64m", NAME, *command)
+
+    def exec(self, id: str, *command: str) -> "subprocess.CompletedProcess[str]":
+        return call(*self.base, "exec", id, *command)
+
+    def pause(self, id: str) -> None:
+        done(*self.base, "pause", id)
+
+    def resume(self, id: str) -> None:
+        done(*self.base, "unpause", id)
+
+    def status(self, id: str) -> str:
+        """In the engine's word, in small letters."""
+        return done(*self.base, "inspect", "--format", "{{.State.Status}}", id)
+
+    def pid(self, id: str) -> int:
+        return int(done(*self.base, "inspect", "--format", "{{.State.Pid}}", id))
+
+    def limit_memory(self, id: str, mebibytes: int) -> None:
+        done(*self.base, "update", "--memory", f"{mebibytes}m", "--memory-swap", f"{mebibytes}m", id)
+
+    def kill(self, id: str) -> int:
+        """SIGKILL; the exit status that the engine then tells."""
+        done(*self.base, "kill", id)
+        return int(done(*self.base, "wait", id))
+
+    def remove(self, id: str) -> None:
+        """Whatever state it is in."""
+        call(*self.base, "rm", "--force", id)
+
+    def known(self, id: str) -> bool:
+        return id in done(*self.base, "ps", "--all", "--format", "{{.Names}}").split()
+
+
+class Docker(Engine):
+    name = "docker"
+    label = "docker-default (enforce)"
+
+    def __init__(self, runtime: Path) -> None:
+        super().__init__(runtime)
+        self.base = ("docker",)
+        self.run_flags = ("--runtime", "pyruntime", "--network", "none")
+        settings = {
+            "runtimes": {"pyruntime": {"path": self.runtime}},
+            "exec-opts": ["native.cgroupdriver=cgroupfs"],
+        }
+        DAEMON.parent.mkdir(exist_ok=True)
+        DAEMON.write_text(json.dumps(settings))
+        done("systemctl", "restart", "docker")
+
+
+class Podman(Engine):
+    name = "podman"
+    label = "containers-default-"
+
+    def __init__(self, runtime: Path) -> None:
+        super().__init__(runtime)
+        self.base = ("podman", "--runtime", self.runtime, "--cgroup-manager", "cgroupfs")
+
+    def remove(self, id: str) -> None:
+        call(*self.base, "rm", "--force", "--time", "0", id)
+
+
+class RootlessPodman(Podman):
+    """By the user that the guest has for this, in a scope whose cgroup is theirs."""
+
+    name = "podman, rootless"
+    label = "unconfined"  # AppArmor takes no profile from who may not administer it, so podman names none
+
+    def __init__(self, runtime: Path) -> None:
+        super().__init__(runtime)
+        scope = ("systemd-run", "--user", "--scope", "--quiet", "--property", "Delegate=yes")
+        become = ("setpriv", "--reuid", "user", "--regid", "user", "--init-groups", "env", "-i")
+        place = ("HOME=/home/user", "USER=user", "XDG_RUNTIME_DIR=/run/user/1000", "PATH=/usr/bin:/bin:/usr/sbin")
+        self.base = (*become, *place, *scope, *self.base)
+
+
+class Containerd(Engine):
+    """By ctr: profiles are used when asked for, and the memory limit is only in `update`'s reach by the runtime."""
+
+    name = "containerd"
+    label = "pyruntime-ctr (enforce)"
+    statuses = {"missing": 1, "folder": 1}
+
+    def __init__(self, runtime: Path) -> None:
+        super().__init__(runtime)
+        self.base = ("ctr",)
+        profiles = ("--seccomp", "--apparmor-default-profile", "pyruntime-ctr")
+        self.run_flags = ("--runc-binary", self.runtime, *profiles)
+        done("systemctl", "start", "containerd")
+
+    def load(self, image: Path) -> None:
+        done("ctr", "image", "import", str(image))
+
+    def running(self, id: str, *command: str, flags: "tuple[str, ...]" = ()) -> "list[str]":
+        return ["ctr", "run", "--rm", *self.run_flags, *flags, NAME, id, *command]
+
+    def terminal(self, id: str) -> "tuple[str, ...]":
+        return ("--tty",)
+
+    def start(self, id: str, *command: str) -> None:
+        done("ctr", "run", "--detach", *self.run_flags, "--memory-limit", str(64 << 20), NAME, id, *command)
+
+    def exec(self, id: str, *command: str) -> "subprocess.CompletedProcess[str]":
+        return call("ctr", "task", "exec", "--exec-id", f"e{time.monotonic_ns()}", id, *command)
+
+    def pause(self, id: str) -> None:
+        done("ctr", "task", "pause", id)
+
+    def resume(self, id: str) -> None:
+        done("ctr", "task", "resume", id)
+
+    def _task(self, id: str) -> "list[str]":
+        rows = [line.split() for line in done("ctr", "task", "list").splitlines()]
+        return next(row for row in rows if row[0] == id)
+
+    def status(self, id: str) -> str:
+        return self._task(id)[2].lower()
+
+    def pid(self, id: str) -> int:
+        return int(self._task(id)[1])
+
+    def limit_memory(self, id: str, mebibytes: int) -> None:
+        """ctr has no word for it: by the runtime, with the root that the shim gives it."""
+        done(self.runtime, "--root", "/run/containerd/runc/default", "update", "--memory", f"{mebibytes}m", id)
+
+    def kill(self, id: str) -> int:
+        done("ctr", "task", "kill", "--signal", "KILL", id)
+        return call("ctr", "task", "delete", id).returncode
+
+    def remove(self, id: str) -> None:
+        call("ctr", "task", "delete", "--force", id)
+        call("ctr", "container", "delete", id)
+
+    def known(self, id: str) -> bool:
+        return id in done("ctr", "container", "list", "--quiet").split()
+
+
+ENGINES: "tuple[type[Engine], ...]" = (Containerd, Podman, RootlessPodman, Docker)

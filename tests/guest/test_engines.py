@@ -1,0 +1,167 @@
+"""Containers of ctr, podman (as root and as a user) and docker, under the profiles that these come with."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.guest.engines import ENGINES, Containerd, Engine, Podman, RootlessPodman, on_a_terminal
+from tests.guest.image import pack
+from tests.system.harness import copy_busybox, make_rootfs, new_id, wait_until
+
+CONFINED = "grep -E '^(Seccomp|CapBnd):' /proc/self/status; cat /proc/self/attr/current"
+ALLOWED = "00000000a80425fb", "00000000800405fb"  # containerd's and docker's capabilities, and podman's
+
+
+@pytest.fixture(autouse=True)
+def no_leaks() -> None:
+    """Instead of the look at everything: engines keep processes, mounts and cgroups of their own."""
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A busybox image, where a user may read it."""
+    folder = tmp_path_factory.mktemp("image")
+    pack(make_rootfs(folder / "rootfs", copy_busybox(folder)), "docker.io/library/pyruntime-test:1", folder / "tar")
+    for each in (folder, folder.parent, folder.parent.parent):
+        each.chmod(0o755)
+    return folder / "tar"
+
+
+@pytest.fixture(scope="module", params=ENGINES, ids=lambda kind: kind.name)
+def engine(request: pytest.FixtureRequest, launcher: Path, image: Path) -> Engine:
+    """An engine that knows the image."""
+    found: Engine = request.param(launcher)
+    found.load(image)
+    return found
+
+
+@pytest.fixture(scope="module")
+def sleeper(engine: Engine) -> "Iterator[str]":
+    """One container for those tests that leave it as it was."""
+    id = new_id()
+    engine.start(id, "sleep", "100000")
+    yield id
+    engine.remove(id)
+
+
+def confined(engine: Engine, out: str) -> bool:
+    """Whether CONFINED tells of the engine's filter, of its profile and of few capabilities."""
+    bounding, seccomp, label = out.splitlines()
+    assert bounding.split()[1] in ALLOWED
+    assert seccomp.split() == ["Seccomp:", "2"]
+    return label.startswith(engine.label)
+
+
+def test_a_container_is_under_the_default_profiles(engine: Engine) -> None:
+    result = engine.run(new_id(), "sh", "-c", CONFINED)
+    assert result.returncode == 0, result
+    assert confined(engine, result.stdout), result
+
+
+def test_exec_is_under_them_too(engine: Engine, sleeper: str) -> None:
+    result = engine.exec(sleeper, "sh", "-c", CONFINED)
+    assert result.returncode == 0, result
+    assert confined(engine, result.stdout), result
+
+
+def test_the_filter_forbids(engine: Engine, sleeper: str) -> None:
+    """By busybox itself; a user namespace is what all the engines' profiles refuse to those capabilities."""
+    result = engine.exec(sleeper, "busybox", "unshare", "-U", "true")
+    assert result.returncode == 1
+    assert "Operation not permitted" in result.stderr, result
+
+
+@pytest.mark.parametrize("status", [0, 7])
+def test_exit_status_of_run(engine: Engine, status: int) -> None:
+    result = engine.run(new_id(), "sh", "-c", f"echo out; echo err >&2; exit {status}")
+    assert (result.returncode, result.stdout) == (status, "out\n"), result
+    assert "err\n" in result.stderr
+
+
+def test_exit_status_of_exec(engine: Engine, sleeper: str) -> None:
+    result = engine.exec(sleeper, "sh", "-c", "echo out; exit 8")
+    assert (result.returncode, result.stdout) == (8, "out\n"), result
+
+
+@pytest.mark.parametrize(("kind", "program"), [("missing", "/bin/no-such-program"), ("folder", "/tmp")])
+def test_a_program_that_can_not_be_run(engine: Engine, kind: str, program: str) -> None:
+    result = engine.run(new_id(), program)
+    assert result.returncode == engine.statuses[kind], result
+    assert program in result.stderr
+
+
+def test_a_terminal(engine: Engine) -> None:
+    id = new_id()
+    status, output = on_a_terminal(*engine.running(id, "sh", "-c", "tty; exit 9", flags=engine.terminal(id)))
+    assert status == 9, output
+    assert "/dev/pts/0" in output or "/dev/console" in output
+
+
+def test_pause_and_resume(engine: Engine, sleeper: str) -> None:
+    freeze = cgroup_of(engine, sleeper) / "cgroup.freeze"
+    engine.pause(sleeper)
+    try:
+        assert engine.status(sleeper) == "paused"
+        assert freeze.read_text() == "1\n"
+    finally:
+        engine.resume(sleeper)
+    assert engine.status(sleeper) == "running"
+    assert freeze.read_text() == "0\n"
+    assert engine.exec(sleeper, "true").returncode == 0
+
+
+def cgroup_of(engine: Engine, id: str) -> Path:
+    """A container's cgroup, as the host sees it."""
+    lines = Path(f"/proc/{engine.pid(id)}/cgroup").read_text().splitlines()
+    return Path("/sys/fs/cgroup" + next(line[3:] for line in lines if line.startswith("0::")))
+
+
+def test_memory_is_limited_and_the_limit_changed(engine: Engine, sleeper: str) -> None:
+    limit = cgroup_of(engine, sleeper) / "memory.max"
+    assert limit.read_text() == f"{64 << 20}\n"
+    engine.limit_memory(sleeper, 96)
+    assert limit.read_text() == f"{96 << 20}\n"
+    assert engine.exec(sleeper, "cat", "/sys/fs/cgroup/memory.max").stdout == f"{96 << 20}\n"
+
+
+def test_killed_and_removed(engine: Engine) -> None:
+    id = new_id()
+    engine.start(id, "sleep", "100000")
+    pid, cgroup = engine.pid(id), cgroup_of(engine, id)
+    assert engine.kill(id) == 137
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the process has ended", 60)
+    engine.remove(id)
+    assert not engine.known(id)
+    assert not cgroup.exists()
+    assert not [path for root in ("/run/pyruntime", "/run/user/1000/pyruntime") for path in Path(root).glob(f"*{id}*")]
+
+
+@pytest.mark.parametrize("kind", ["auto", "nomap", "keep-id"])
+def test_user_namespaces_of_podman(engine: Engine, kind: str) -> None:
+    if not isinstance(engine, Podman) or (kind == "auto") is isinstance(engine, RootlessPodman):
+        pytest.skip("a mode that this engine does not have")
+    if kind == "auto" and "containers:" not in Path("/etc/subuid").read_text():
+        for name in ("/etc/subuid", "/etc/subgid"):
+            with open(name, "a") as file:
+                file.write("containers:1000000:655360\n")
+    script = f"{CONFINED}; cat /proc/self/uid_map"
+    result = engine.run(new_id(), "sh", "-c", script, flags=(f"--userns={kind}",))
+    assert result.returncode == 0, result
+    lines = result.stdout.splitlines()
+    assert confined(engine, "\n".join(lines[:3])), result
+    maps = [line.split() for line in lines[3:]]
+    assert maps[0][0] == "0"
+    assert sum(int(line[2]) for line in maps) < 1 << 20
+
+
+def test_ctr_tells_no_less_without_profiles(engine: Engine) -> None:
+    """What the other tests are held against: without the flags for them there is no filter and no profile."""
+    if not isinstance(engine, Containerd):
+        pytest.skip("only ctr has its profiles switched off by default")
+    plain = Containerd(Path(engine.runtime))
+    plain.run_flags = plain.run_flags[:2]
+    result = plain.run(new_id(), "sh", "-c", CONFINED)
+    assert "Seccomp:\t0" in result.stdout, result
+    assert result.stdout.splitlines()[2] == "unconfined"
