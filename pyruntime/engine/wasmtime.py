@@ -28,6 +28,7 @@ _EXTERN_UNION = 8  # where the function lies in a wasmtime_extern_t {kind, union
 _ROOM = 8 << 30  # by default each memory reserves 4 GiB and guard pages, and more for the copy when it grows
 _TABLE = 10_000_000  # elements of a table: what the WebAssembly JavaScript interface allows
 _DEFAULT = -1  # wasmtime_store_limiter: leave this one as it is
+_SETTINGS = 2  # to be raised with every change of what `new_engine` sets for all
 _LARGE = 1 << 18  # bytes of a module from which on starting threads costs less than it gains
 _FRAMES = 32  # of a backtrace that are shown
 
@@ -74,7 +75,7 @@ class Wasmtime:
         """See base.Engine."""
         self._find()
         library = os.stat(library_path(self._package))
-        return f"{self._version} {library.st_size} {library.st_mtime_ns} {settings(limits)} {cpu()}"
+        return f"{self._version} {library.st_size} {library.st_mtime_ns} {_SETTINGS} {settings(limits)} {cpu()}"
 
     def compile(self, wasm: bytes, limits: base.Limits) -> bytes:
         """See base.Engine."""
