@@ -28,7 +28,6 @@ _EXTERN_UNION = 8  # where the function lies in a wasmtime_extern_t {kind, union
 _ROOM = 8 << 30  # by default each memory reserves 4 GiB and guard pages, and more for the copy when it grows
 _TABLE = 10_000_000  # elements of a table: what the WebAssembly JavaScript interface allows
 _DEFAULT = -1  # wasmtime_store_limiter: leave this one as it is
-_SETTINGS = 2  # to be raised with every change of what `new_engine` sets for all
 _LARGE = 1 << 18  # bytes of a module from which on starting threads costs less than it gains
 _FRAMES = 32  # of a backtrace that are shown
 
@@ -75,7 +74,7 @@ class Wasmtime:
         """See base.Engine."""
         self._find()
         library = os.stat(library_path(self._package))
-        return f"{self._version} {library.st_size} {library.st_mtime_ns} {_SETTINGS} {settings(limits)} {cpu()}"
+        return f"{self._version} {library.st_size} {library.st_mtime_ns} {settings(limits)} {_ALWAYS} {cpu()}"
 
     def compile(self, wasm: bytes, limits: base.Limits) -> bytes:
         """See base.Engine."""
@@ -121,6 +120,9 @@ class Wasmtime:
             self._find()
             self._library = Library(self._package, known=True)
         return self._library
+
+
+_ALWAYS = "no-cow,no-concurrency"  # what new_engine sets whatever the limits: an artefact of others does not load
 
 
 def settings(limits: base.Limits) -> str:
