@@ -10,7 +10,7 @@ import posix as os
 from pyruntime.engine.wasi.host import Call
 from pyruntime.engine.wasi.io import InputStream, OutputStream, StreamFaultError
 from pyruntime.engine.wasi.values import Err, Ok
-from pyruntime.errors import Error, explain_oserror, reason
+from pyruntime.errors import Error, reason
 from pyruntime.kernel.paths import open_in_root
 
 TYPE_CHECKING = False
@@ -147,7 +147,7 @@ def preopened(guest: "Guest") -> "list[tuple[Descriptor, str]]":
         try:
             fd = os.open(place, _O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise Error(f"{place}: cannot be opened for the guest as {name}: {explain_oserror(error)}") from None
+            raise Error(f"{place}: cannot be opened for the guest as {name}: {reason(error)}") from None
         flags = {"read"} if read_only else {"read", "mutate-directory"}
         found.append((Descriptor(fd, flags, not read_only), name))
     return found

@@ -80,6 +80,13 @@ class Stream:
 
     def __init__(self, sock: "Any") -> None:
         self._sock = sock
+        self._users = 3  # both ends, and the socket itself
+
+    def released(self) -> None:
+        """One of its users is gone; the last one closes the connection."""
+        self._users -= 1
+        if not self._users:
+            self._sock.close()
 
     def read(self, count: int, block: bool) -> "bytes | None":
         """See io.py."""
@@ -182,15 +189,8 @@ class Socket:
         return _socket.IPPROTO_IPV6, _socket.IPV6_UNICAST_HOPS
 
     def dropped(self) -> None:
-        """The guest let it go; its streams keep the connection."""
-        self.sock = _Closed(self.sock) if self.state == "connected" else self.sock.close()
-
-
-class _Closed:
-    """Keeps a socket for the streams that have it."""
-
-    def __init__(self, sock: "Any") -> None:
-        self._sock = sock
+        """The guest let it go."""
+        self.sock.close()
 
 
 class Tcp(Socket):
@@ -201,6 +201,14 @@ class Tcp(Socket):
     def __init__(self, family: str, sock: "Any" = None) -> None:
         super().__init__(family, _socket.SOCK_STREAM, sock)
         self.backlog = 128
+        self.stream: "Stream | None" = None
+
+    def dropped(self) -> None:
+        """The guest let it go; its streams keep the connection."""
+        if self.stream is not None:
+            self.stream.released()
+        else:
+            self.sock.close()
 
     def connect(self, call: Call, address: "Address") -> "Ok | Err":
         """start-connect."""
@@ -228,8 +236,8 @@ class Tcp(Socket):
         return Err(_CODES.get(found, "unknown")) if found else Ok(self._streams())
 
     def _streams(self) -> "tuple[InputStream, OutputStream]":
-        stream = Stream(self.sock)
-        return InputStream(stream), OutputStream(stream)
+        self.stream = Stream(self.sock)
+        return InputStream(self.stream), OutputStream(self.stream)
 
     def listen(self) -> "Ok | Err":
         """start-listen."""
