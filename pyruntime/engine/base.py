@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         name: str
         kinds: "tuple[str, ...]"  # of programs that it runs, as select.Selection names them
         limits: "tuple[str, ...]"  # names of the slots of Limits that it keeps
+        writes_files: bool  # whether `compile` has to write files, and so gets an empty directory to work in
 
         def probe(self) -> str:
             """Load the engine and return its version. Raises Error: what was looked for, how to install it."""

@@ -8,7 +8,7 @@ import posix as os
 
 from pyruntime.engine.base import Limits
 from pyruntime.engine.cache import Cache, digest, key_of
-from pyruntime.engine.compile import compiled
+from pyruntime.engine.compile import CompileError, compiled
 from pyruntime.engine.select import ENGINES
 from pyruntime.errors import Error, Unsupported
 
@@ -32,6 +32,14 @@ def make(name: str) -> "Engine":
         from pyruntime.engine.wasmer import Wasmer
 
         return Wasmer()
+    if name == "wasmedge":
+        from pyruntime.engine.wasmedge import WasmEdge
+
+        return WasmEdge()
+    if name == "wamr":
+        from pyruntime.engine.wamr import Wamr
+
+        return Wamr()
     from pyruntime.engine.wasmtime import Wasmtime
 
     return Wasmtime()
@@ -126,9 +134,7 @@ def _prepared(engine: "Engine", selection: "Selection", limits: Limits, cache: "
         return Prepared(engine, selection, limits, found, True)
     try:
         made = compiled(engine, selection.wasm, limits)
-    except Unsupported:
-        raise
-    except Error as error:
+    except CompileError as error:
         raise _about(selection, error) from None
     kept = cache.put(key, made, {"engine": engine.name, "program": selection.path}) if cache else None
     if kept is not None:

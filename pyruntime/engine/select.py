@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyruntime.config.process import Process
     from pyruntime.config.spec import Config
 
-ENGINES = ("wasmtime", "wasmer")
+ENGINES = ("wasmtime", "wasmer", "wasmedge", "wamr")
 HANDLER, VARIANT = "run.oci.handler", "module.wasm.image/variant"
 _SANDBOX_MARKS = ("io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType")
 _SUFFIXES = (".wasm", ".wat")

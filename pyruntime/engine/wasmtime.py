@@ -46,6 +46,7 @@ class Wasmtime:
     name = "wasmtime"
     kinds: "tuple[str, ...]" = ("wasm-module", "wat", "wasm-component")
     limits: "tuple[str, ...]" = ("memory", "fuel", "seconds", "address_space")
+    writes_files = False
 
     def __init__(self) -> None:
         self._library: "Library | None" = None

@@ -38,6 +38,7 @@ NETWORK = (
 )  # fmt: skip
 PROCESSES = ("clone", "wait4")  # without conditions: for an engine that keeps its guest in a child
 MORE: "dict[str, tuple[str, ...]]" = {"wasmer": PROCESSES}
+NETWORKED = ("wasmedge",)  # whose WASI has sockets: their guests have the network of the container without asking
 ABSENT = ("clone3",)  # its flags lie in memory, where no filter looks: ENOSYS, and C libraries use clone
 KILLS = (
     "bpf", "execve", "execveat", "init_module", "finit_module", "io_uring_setup", "kexec_load", "keyctl", "mount",
@@ -71,7 +72,7 @@ def profile(engine: str, network: bool, machine: str) -> Seccomp:
     `network`: whether the guest was given any. `machine` as uname(2) names it.
     """
     names = {name for group in GROUPS.values() for name in group}
-    names.update(NETWORK if network else ())
+    names.update(NETWORK if network or engine in NETWORKED else ())
     more = set(MORE.get(engine, ()))
     rules = [_rule("ALLOW", sorted((names - set(_ONE_OF) - set(_MASKED)) | more))]
     for name in sorted(names & (set(_ONE_OF) | set(_MASKED)) - more):

@@ -54,6 +54,7 @@ def test_a_bad_module_is_told_with_its_path(monkeypatch: pytest.MonkeyPatch) -> 
     class Picky:
         name = "picky"
         kinds = ("wasm-module",)
+        writes_files = False
 
         def probe(self) -> str:
             return "1"

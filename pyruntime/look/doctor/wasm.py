@@ -18,14 +18,14 @@ def optional() -> "Iterator[Verdict]":
 def found() -> "Iterator[Verdict]":
     """One that runs is enough; the first is wasmtime."""
     begin = time.process_time()
-    answers = engines.report()
+    answers = engines.survey()
     spent = (time.process_time() - begin) * 1000
-    able = {name: text for name, text in answers.items() if text.startswith("version ")}
-    for name, text in able.items():
-        yield ok(f"{name} {text.removeprefix('version ')}")
+    able = [answer for answer in answers if answer.abilities]
+    for answer in able:
+        yield ok(f"{answer.name} {answer.version}")
     if not able:
-        for text in answers.values():
-            yield warn(text)
+        for answer in answers:
+            yield warn(answer.reason)
         yield fail(_NONE, _FIX)
     else:
         yield ok(f"looking for all engines took {spent:.0f} ms of CPU")

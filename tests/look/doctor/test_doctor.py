@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from pyruntime.engine.engines import Answer
+from pyruntime.engine.wasmtime import Wasmtime
 from pyruntime.look.doctor import callers, cgroups, kernel, needs, security, show, users, wasm
 from pyruntime.look.doctor.verdict import FAIL, OK, UNKNOWN, WARN, Verdict, fail, ok, unknown, warn
 from pyruntime.look.lines import Paint
@@ -121,10 +123,12 @@ def test_ranges_of_ids(tmp_path: Path, line: str, size: int) -> None:
 
 
 def test_engines_of_wasm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wasm.engines, "report", lambda: {"wasmtime": "engine wasmtime: not there", "wasmer": "no"})
+    absent = Answer("wasmtime", "", None, "engine wasmtime: not there")
+    monkeypatch.setattr(wasm.engines, "survey", lambda: [absent, absent])
     assert levels(wasm.found()) == [WARN, WARN, FAIL]
     assert levels(wasm.optional()) == [WARN, WARN, WARN]
-    monkeypatch.setattr(wasm.engines, "report", lambda: {"wasmtime": "version 1", "wasmer": "no"})
+    able = Answer("wasmtime", "50.0.1", Wasmtime().abilities())
+    monkeypatch.setattr(wasm.engines, "survey", lambda: [able, absent])
     assert levels(wasm.found()) == [OK, OK]
 
 
