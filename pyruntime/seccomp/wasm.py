@@ -37,7 +37,10 @@ NETWORK = (
     "sendmsg", "sendto", "setsockopt", "shutdown", "socket",
 )  # fmt: skip
 PROCESSES = ("clone", "wait4")  # without conditions: for an engine that keeps its guest in a child
-MORE: "dict[str, tuple[str, ...]]" = {"wasmer": PROCESSES, "wasmedge": ("accept",)}
+MORE: "dict[str, tuple[str, ...]]" = {
+    "wasmer": PROCESSES,
+    "wasmedge": ("accept", "faccessat", "faccessat2"),  # it asks whether a directory may be searched
+}
 NETWORKED = ("wasmedge",)  # whose WASI has sockets: their guests have the network of the container without asking
 ABSENT = ("clone3",)  # its flags lie in memory, where no filter looks: ENOSYS, and C libraries use clone
 KILLS = (
