@@ -28,6 +28,8 @@ THEMES = {
         *_SECCOMP,
     ),
     "component": ("pyruntime.engine.component", "pyruntime.engine.wasi.service"),
+    "wasmedge": ("pyruntime.engine.wasmedge",),
+    "wamr": ("pyruntime.engine.wamr",),
 }
 
 _HERE = __file__.rpartition("/")[0]

@@ -6,6 +6,10 @@ from pyruntime.engine.binary import PAGE, memories
 from pyruntime.engine.imports import unresolved
 from pyruntime.errors import Error, explain_oserror
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.engine.base import Network
+
 
 def absent(function: str, functions: "list[str]") -> str:
     """Say that a function is not exported, and what can be called instead."""
@@ -56,3 +60,9 @@ def require_imports(
     missing = [f"{module}.{name}" for module, name in wanted if (module, name) not in known]
     if missing:
         raise Error(told or f"it imports {missing[0]}, which this version of {engine} does not have; use wasmtime")
+
+
+def require_no_network(engine: str, network: "Network | None") -> None:
+    """Raise Error when the guest is to be given sockets, or told which addresses to keep to."""
+    if network is not None:
+        raise Error(f"pyruntime.wasm.network and LISTEN_FDS mean nothing to {engine}; remove them, or use wasmtime")

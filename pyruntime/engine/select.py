@@ -108,10 +108,16 @@ def choose(annotations: "dict[str, str]", program: str) -> Choice:
 def _by_handler(handler: str, program: str) -> Choice:
     because = f'annotations["{HANDLER}"]'
     engine = handler.removesuffix("-smart")
-    if engine != "wasm" and engine not in ENGINES:
-        known = ", ".join(("wasm", "wasm-smart", *ENGINES))
+    if engine != "wasm" and engine not in ENGINES and engine not in _of_packages():
+        known = ", ".join(("wasm", "wasm-smart", *ENGINES, *_of_packages()))
         raise Unsupported(because, f'no handler "{handler}"; use one of {known}, or remove the annotation')
     return _by_name(handler, "" if engine == "wasm" else engine, program, because)
+
+
+def _of_packages() -> "tuple[str, ...]":
+    from pyruntime.engine import plugins  # only for a name that is none of ours
+
+    return plugins.names()
 
 
 def _by_name(value: str, engine: str, program: str, because: str) -> Choice:

@@ -17,6 +17,7 @@ from pyruntime.engine.refuse import (
     require_directory,
     require_imports,
     require_memory,
+    require_no_network,
     require_room,
     with_parameters,
 )
@@ -259,6 +260,7 @@ class WamrModule:
 
     def start(self, guest: "Guest") -> int:
         """See base.Module."""
+        require_no_network("WAMR", guest.network)
         self._faults.restore()
         kept = self._set_up(guest)
         self._instance = self._instantiated(guest.limits)

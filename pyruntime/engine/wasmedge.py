@@ -18,6 +18,7 @@ from pyruntime.engine.refuse import (
     require_directory,
     require_imports,
     require_memory,
+    require_no_network,
     require_room,
     with_parameters,
 )
@@ -247,6 +248,7 @@ class WasmEdgeModule:
 
     def start(self, guest: "Guest") -> int:
         """See base.Module."""
+        require_no_network("WasmEdge", guest.network)
         library, instance = self._library, cell()
         self._faults.restore()
         self._set_up(guest)

@@ -75,7 +75,7 @@ class Wasmtime:
         """See base.Engine."""
         self._find()
         library = os.stat(library_path(self._package))
-        return f"{self._version} {library.st_size} {library.st_mtime_ns} {settings(limits)} {cpu()}"
+        return f"{self._version} {library.st_size} {library.st_mtime_ns} {settings(limits)} {_ALWAYS} {cpu()}"
 
     def compile(self, wasm: bytes, limits: base.Limits) -> bytes:
         """See base.Engine."""
@@ -121,6 +121,9 @@ class Wasmtime:
             self._find()
             self._library = Library(self._package, known=True)
         return self._library
+
+
+_ALWAYS = "no-cow,no-concurrency"  # what new_engine sets whatever the limits: an artefact of others does not load
 
 
 def settings(limits: base.Limits) -> str:

@@ -173,7 +173,7 @@ def test_a_start_section_runs_and_may_exit(guest: Guest) -> None:
 )
 def test_a_trap_is_134_with_its_kind_first(guest: Guest, text: str, more: str, words: bytes) -> None:
     if guest.engine == "wasmedge" and text == DEEP:
-        assert guest.run(body(text, more)).returncode == -signal.SIGSEGV
+        assert guest.run(body(text, more)).returncode == -signal.SIGSEGV & 0xFF  # as the runner hands it on
         pytest.skip("WasmEdge's compiled code has no check of the stack: the kernel's signal ends it")
     done = guest.run(body(text, more))
     assert done.returncode == 134

@@ -70,7 +70,7 @@ def test_choose(annotations: "dict[str, str]", program: str, verdict: str, engin
     assert (choice.verdict, choice.engine) == (verdict, engine)
 
 
-@pytest.mark.parametrize("handler", ["krun", "wasmedge", "spin", "WASM", "-smart"])
+@pytest.mark.parametrize("handler", ["krun", "wasm3", "spin", "WASM", "-smart"])
 def test_an_unknown_handler_is_refused(handler: str) -> None:
     with pytest.raises(Unsupported, match=r'annotations\["run.oci.handler"\].*wasm-smart'):
         choose({HANDLER: handler}, "/hello")

@@ -355,18 +355,18 @@ def test_a_cache_that_cannot_be_used_costs_time_only(rt: Runtime, make: Make, ca
 def test_many_containers_of_one_module_at_once(rt: Runtime, make: Make, cache: Path) -> None:
     bundle = made(make, hello())
     bundle.write()
-    results: "list[tuple[int, str]]" = []
+    results: "list[tuple[int, str, str]]" = []
 
     def run() -> None:
         result = rt.run(bundle)
-        results.append((result.rc, result.out))
+        results.append((result.rc, result.out, result.err))
 
     threads = [threading.Thread(target=run) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert results == [(0, "hello\n")] * 8
+    assert results == [(0, "hello\n", "")] * 8
     assert len(artefacts(cache)) == 1
     assert not [path for path in cache.iterdir() if path.name.startswith(".")]
 

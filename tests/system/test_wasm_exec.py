@@ -26,6 +26,9 @@ def name(request: pytest.FixtureRequest, wasm: Wasm, make: Make, alive: Alive) -
     return alive(bundle, busy=False)
 
 
+FUNCTIONS = """(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1) (func (export "first") (call $exit (i32.const 11)))
+  (func (export "second") (call $exit (i32.const 22))))"""
 Detached = Callable[..., int]
 
 
@@ -54,6 +57,7 @@ def holding(bundle: Bundle) -> Bundle:
     put(bundle, "args.wasm", Program().strings("args"))
     put(bundle, "env.wasm", Program().strings("environ"))
     put(bundle, "exit.wasm", Program().exit(42))
+    put(bundle, "functions.wasm", FUNCTIONS)
     put(bundle, "trap.wasm", Program().do("unreachable"))
     put(bundle, "loop.wasm", Program().loop())
     put(bundle, "status.wasm", Program().cat("proc/self/status"))
@@ -83,6 +87,14 @@ def test_exit_statuses_and_traps(rt: Runtime, name: str) -> None:
     assert rt("exec", name, "/exit.wasm").rc == 42
     result = rt("exec", name, "/trap.wasm")
     assert (result.rc, result.err.splitlines()[0]) == (134, "wasm trap: unreachable")
+
+
+def test_a_function_of_a_module(rt: Runtime, name: str) -> None:
+    assert rt("exec", name, "/exit.wasm#_start").rc == 42
+    assert rt("exec", name, "/functions.wasm#second").rc == 22
+    result = rt("exec", name, "/functions.wasm#third")
+    assert (result.rc, len(result.err.splitlines())) == (255, 1)
+    assert "first, second" in result.err
 
 
 def test_found_in_the_working_directory(rt: Runtime, name: str) -> None:
