@@ -27,14 +27,15 @@ class Wasm:
         memory: "int | None",
         in_user_namespace: bool,
         listen_fds: int = 0,
+        joins: bool = False,
     ) -> None:
         """`asked` are the container's annotations, `memory` its limit in bytes, `listen_fds` the sockets it is passed.
 
-        Raises ConfigError.
+        `joins`: the process joins a container that runs. Raises ConfigError.
         """
         space = next((entry.soft for entry in process.rlimits if entry.type == "RLIMIT_AS"), None)
         self.limits, self.demanded = annotations.limits(asked, memory, space)
-        self.network = permissions.network(asked, selection, listen_fds)
+        self.network = permissions.network(asked, selection, listen_fds, joins)
         if selection.kind == "wasm-component":
             bring("component")
         if self.network is not None and self.network.outgoing and selection.kind == "wasm-component":
