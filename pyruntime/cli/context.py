@@ -9,9 +9,18 @@ from pyruntime.state.ids import check_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from pyruntime.cli.grammar import Options
-    from pyruntime.cli.tracing import Tracing
     from pyruntime.state.store import Container
+    from pyruntime.walk.walker import Walker
+
+    class Watcher(Protocol):
+        """Who wants to see a walk: its times (`--trace`), or every step of it (`step`)."""
+
+        def watch(self, walker: Walker) -> None:
+            """Called with a walker that is about to walk."""
+
 
 _WHEN = {"auto": None, "": None, "true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
 _MANAGERS = ("cgroupfs", "systemd", "disabled")
@@ -20,12 +29,12 @@ _MANAGERS = ("cgroupfs", "systemd", "disabled")
 class Context:
     """One command: its options and arguments, its log, its state root."""
 
-    def __init__(self, asked: Invocation, log: Log, tracing: "Tracing | None" = None) -> None:
+    def __init__(self, asked: Invocation, log: Log, watcher: "Watcher | None" = None) -> None:
         self.globals: Options = asked.globals
         self.options: Options = asked.options
         self.arguments = asked.arguments
         self.log = log
-        self.tracing = tracing
+        self.watcher = watcher
 
     @property
     def root(self) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SETTINGS = "/etc/pyruntime.conf"
 _TRACED = ("create", "start", "run", "exec", "delete")
-_STARTERS = ("create", "run", "exec", "restore")
+_STARTERS = ("create", "run", "exec", "restore", "step")
 _MODULES = {"exec": "exec_", "list": "list_"}
 
 
@@ -66,7 +66,7 @@ def _attempt(asked: Invocation, tracing: "Tracing | None" = None) -> int:
             from pyruntime.host.descriptors import close_leaked
 
             _protect()
-            close_leaked(asked.options.number("preserve-fds") or 0)
+            close_leaked(asked.options.number("preserve-fds") or 0 if "preserve-fds" in asked.options else 0)
         log = _log(asked.globals)
         log.debug(f"{VERSION}, pid {os.getpid()}: {' '.join([asked.verb, *asked.arguments])}")
         context = Context(asked, log, tracing)

@@ -5,6 +5,10 @@ import posix as os
 
 from pyruntime.kernel.syscall import syscall
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 # The spec's name of a namespace, the kernel's flag, its file below /proc/PID/ns.
 FLAGS = {
     "user": 0x10000000,
@@ -53,9 +57,9 @@ def open_namespace(path: str, kind: str) -> int:
     return fd
 
 
-def apart(pid: int) -> "list[str]":
-    """The types of namespaces that a process and we do not share; all of them if it is gone, or not ours to look at."""
-    return [kind for kind, name in FILES.items() if _inode(f"/proc/{pid}/ns/{name}") != _inode(f"/proc/self/ns/{name}")]
+def apart(pid: int, kinds: "Iterable[str]") -> "list[str]":
+    """Those of these types whose namespace a process and we do not share; all, if it is gone or not ours to look at."""
+    return [kind for kind in kinds if _inode(f"/proc/{pid}/ns/{FILES[kind]}") != _inode(f"/proc/self/ns/{FILES[kind]}")]
 
 
 def _inode(path: str) -> int:

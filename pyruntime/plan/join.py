@@ -32,10 +32,9 @@ def join(
 ) -> "list[Step]":
     """From a command to a process inside; `sub_cgroup` is what --cgroup says, None without it.
 
-    `apart`: the namespaces that init and the command do not share. Those that config.json has no word of are those of
-    who created the container. The mount namespace is then left to chroot.
+    `apart`: namespaces that config.json has no word of, and that are not the command's: those of who created it.
     """
-    kinds = sorted({*container.own.get("namespaces", []), *apart} - _left(container), key=_ORDER.index)
+    kinds = sorted([*container.own.get("namespaces", []), *apart], key=_ORDER.index)
     user = "user" in kinds
     denied = bool(container.own.get("groupsDenied", user))
     profile = seccomp.Profile.from_json(container.own["seccomp"]) if "seccomp" in container.own else None
@@ -84,10 +83,6 @@ def join(
     ]
 
 
-def _left(container: Container) -> "set[str]":
-    return {"mount"}.difference(container.own.get("namespaces", []))
-
-
 def _module(container: Container, process: Process, facts: Facts) -> "Wasm | None":
     if facts.module is None:
         return None
@@ -95,7 +90,7 @@ def _module(container: Container, process: Process, facts: Facts) -> "Wasm | Non
     from pyruntime.plan.wasm import Wasm  # while planning, and only for a module
 
     memory = container.own.get("resources", {}).get("memory", {}).get("limit")
-    return Wasm(facts.module, process, container.own["annotations"], memory, facts.in_user_namespace)
+    return Wasm(facts.module, process, container.own["annotations"], memory, facts.in_user_namespace, joins=True)
 
 
 def _found(process: Process, facts: Facts) -> "list[Step]":

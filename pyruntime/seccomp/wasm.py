@@ -20,7 +20,7 @@ GROUPS = {
         "clone", "futex", "getpid", "gettid", "madvise", "prctl", "rseq", "sched_getaffinity", "sched_yield",
         "set_robust_list", "sigaltstack", "tgkill",
     ),
-    "memory": ("memfd_create", "mmap", "mprotect", "mremap", "munmap"),
+    "memory": ("mmap", "mprotect", "mremap", "munmap"),
     "descriptors": (
         "close", "close_range", "fcntl", "ioctl", "lseek", "pipe2", "pread64", "preadv", "pwrite64", "pwritev",
         "pwritev2", "read", "readv", "write", "writev",
@@ -34,7 +34,7 @@ GROUPS = {
 }  # fmt: skip
 NETWORK = (
     "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt", "listen", "recvfrom", "recvmsg",
-    "sendmsg", "sendto", "setsockopt", "shutdown", "socket",
+    "sendmmsg", "sendmsg", "sendto", "setsockopt", "shutdown", "socket",
 )  # fmt: skip
 PROCESSES = ("clone", "wait4")  # without conditions: for an engine that keeps its guest in a child
 MORE: "dict[str, tuple[str, ...]]" = {
@@ -58,7 +58,7 @@ Condition = "tuple[int, str, int, int]"  # argument, operator, value (MASKED_EQ:
 _ONE_OF: "dict[str, tuple[int, tuple[int, ...]]]" = {
     "prctl": (0, (15, 0x53564D41)),  # PR_SET_NAME, PR_SET_VMA
     "ioctl": (1, (0x5401, 0x5421)),  # TCGETS, FIONBIO
-    "fcntl": (1, (1, 2, 3, 4, 1030, 1033)),  # F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_ADD_SEALS
+    "fcntl": (1, (1, 2, 3, 4, 1030)),  # F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC
     "tgkill": (2, (6,)),  # SIGABRT: how a library that gives up ends its own process
     "socket": (0, (2, 10)),  # AF_INET, AF_INET6
 }

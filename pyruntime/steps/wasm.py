@@ -85,7 +85,7 @@ class CheckModule(Step):
 
 
 class HideCommand(Step):
-    """Take the command line and environment of our own command out of /proc, where the guest would see them."""
+    """Show the guest's command line, as execve would, and nothing of the environment of our own command."""
 
     def __init__(self, because: str, words: "list[str]") -> None:
         super().__init__(because)
@@ -93,10 +93,12 @@ class HideCommand(Step):
 
     def describe(self) -> str:
         words = b" ".join(self.words).decode("utf-8", "backslashreplace")
-        return f"overwrite our own command line in memory by {words}, and our environment by nothing"
+        return f"overwrite in memory our own command line by {words}, and our environment by nothing"
 
     def run(self, walker: "Walker") -> None:
-        caller.become(self.words)
+        process.rename(walker.objects.get("command line"), b"\0".join(self.words))
+        caller.set_name(self.words[0])
+        caller.forget_environment()
 
 
 class EnterModule(Step):

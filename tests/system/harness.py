@@ -20,6 +20,7 @@ APPLETS = [
     "tee", "test", "touch", "tr", "true", "tty", "ulimit", "umount", "uname", "unlink", "wc", "xargs", "yes",
 ]  # fmt: skip
 CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+PATIENCE = float(os.environ.get("PYRUNTIME_TEST_PATIENCE", "1"))  # all time limits are multiplied by it
 numbers = count()
 
 
@@ -211,7 +212,7 @@ class Runtime:
         begin = time.monotonic()
         process, base = self.popen(verb, *arguments, **options)
         try:
-            rc = process.wait(timeout)
+            rc = process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -248,9 +249,9 @@ class Runtime:
 
 def wait_until(condition: "Any", what: str, seconds: float = 10) -> None:
     """Poll until `condition()` holds. Raises AssertionError that names `what`."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        assert time.monotonic() < end, f"not within {seconds * PATIENCE} s: {what}"
         time.sleep(0.01)
 
 

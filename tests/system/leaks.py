@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.system.harness import PREFIX
+from tests.system.harness import PATIENCE, PREFIX
 
 _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -103,7 +103,7 @@ def snapshot() -> "dict[str, Any]":
 
 def assert_nothing_left(before: "dict[str, Any]", seconds: float = 5) -> None:
     """Compare with an earlier snapshot; what the kernel takes away late is given a moment."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while True:
         reap()
         now = snapshot()

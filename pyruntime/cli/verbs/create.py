@@ -162,8 +162,8 @@ def start(context: Context, config: Config, request: Request) -> Walker:
     for text in warnings:
         context.log.warning(text)
     walker = Walker(steps, tracer(context, steps))
-    if context.tracing is not None:
-        context.tracing.watch(walker)
+    if context.watcher is not None:
+        context.watcher.watch(walker)
     interruptible(walker, request.foreground)
     walker.walk()
     return walker

@@ -50,10 +50,10 @@ def run(context: Context) -> int:
     for text in identity.warnings(process):
         context.log.warning(text)
     facts = _facts(process, container)
-    steps = join(container, process, request, facts, _sub_cgroup(context), ns.apart(container.pid))
+    steps = join(container, process, request, facts, _sub_cgroup(context), _apart(container))
     walker = Walker(steps, tracer(context, steps))
-    if context.tracing is not None:
-        context.tracing.watch(walker)
+    if context.watcher is not None:
+        context.watcher.watch(walker)
     interruptible(walker, request.foreground)
     walker.walk()
     if detach:
@@ -62,6 +62,12 @@ def run(context: Context) -> int:
 
     context.log.settle()
     return attend(walker)
+
+
+def _apart(container: Container) -> "list[str]":
+    """What init did not get by config.json, and shares with who created it and not with us; its root we chroot to."""
+    told = (*container.own.get("namespaces", []), "mount")
+    return ns.apart(container.pid, [kind for kind in ns.FILES if kind not in told])
 
 
 def _facts(process: Process, container: Container) -> Facts:

@@ -43,7 +43,7 @@ TABLE = {
         "it, and the guest, where it is root, may read /proc/self/environ: what stands there is of whoever called "
         "the runtime. crun rewrites the command line too.",
         "prctl(PR_SET_NAME)",
-        (("ENOENT", "this C library does not tell where the two lie"),),
+        (("ENOENT", "this C library does not tell where the environment lies"),),
         "tr '\\0' ' ' < /proc/PID/cmdline; wc -c < /proc/PID/environ",
         "5 proc, 2 prctl",
         ("LoadModule",),
