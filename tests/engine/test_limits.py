@@ -9,7 +9,7 @@ import time
 import pytest
 
 from pyruntime.engine.engines import make
-from tests.engine.test_guests import CAT, LOOP, Guest, body, engine, environment, guest  # noqa: F401
+from tests.engine.test_guests import CAT, LOOP, Guest, body, engine, environment, guest, wait_until_busy  # noqa: F401
 
 GROW = """(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
   (memory (export "memory") 1)
@@ -69,7 +69,7 @@ def test_a_signal_ends_a_guest_with_a_time_limit(guest: Guest) -> None:
     keeps(guest, "seconds")
     command = guest.command(LOOP, options=("--in-place", "--seconds=60"))
     with subprocess.Popen(command, env=environment()) as process:
-        time.sleep(2)
+        wait_until_busy(process.pid)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 143
 
