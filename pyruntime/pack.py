@@ -27,6 +27,8 @@ THEMES = {
         *("pyruntime.plan.wasm", "pyruntime.engine.wasmtime", "pyruntime.steps.guestfilter", "pyruntime.seccomp.wasm"),
         *_SECCOMP,
     ),
+    "wasmedge": ("pyruntime.engine.wasmedge",),
+    "wamr": ("pyruntime.engine.wamr",),
 }
 
 _HERE = __file__.rpartition("/")[0]
