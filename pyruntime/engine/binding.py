@@ -95,9 +95,10 @@ class Library:
         `known`: its shapes were compared before, in a process that is gone.
         """
         if not known:
+            from pyruntime.engine.preview1 import SHAPES as OF_SOCKETS
             from pyruntime.engine.wasi.binding import SHAPES as OF_COMPONENTS
 
-            check_shapes(_read(f"{package}/_bindings.py"), OF_COMPONENTS)
+            check_shapes(_read(f"{package}/_bindings.py"), {**OF_COMPONENTS, **OF_SOCKETS})
         self._shapes = SHAPES
         try:
             self._handle = _ctypes.dlopen(library_path(package), RTLD_NOW)

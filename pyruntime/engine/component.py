@@ -15,6 +15,7 @@ from pyruntime.engine.wasi import binding
 from pyruntime.engine.wasi.cli import EXIT, Exited
 from pyruntime.engine.wasi.host import Call, Host
 from pyruntime.engine.wasi.linking import link
+from pyruntime.engine.wasi.sections import imports
 from pyruntime.engine.wasi.values import Err, Reader
 from pyruntime.engine.wasi.world import HANDLER, RUN, World, refuse_imports
 from pyruntime.engine.wasmtime import TRAPS, backtrace, limit, wasi_config
@@ -42,6 +43,7 @@ _WORDS = (
 
 def compiled(library: Library, engine: int, binary: bytes) -> bytes:
     """The artefact of a component. Raises Error."""
+    refuse_imports(imports(binary))
     library.extend(binding.SHAPES)
     component, artefact = cell(), cell(2)
     error = library.wasmtime_component_new(engine, binary, len(binary), component)

@@ -34,7 +34,7 @@ GROUPS = {
 }  # fmt: skip
 NETWORK = (
     "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt", "listen", "recvfrom", "recvmsg",
-    "sendmsg", "sendto", "setsockopt", "shutdown", "socket",
+    "sendmmsg", "sendmsg", "sendto", "setsockopt", "shutdown", "socket",
 )  # fmt: skip
 PROCESSES = ("clone", "wait4")  # without conditions: for an engine that keeps its guest in a child
 # What others than wasmtime call besides: seen by running the WASI test suite with each of them.

@@ -242,7 +242,7 @@ def engines(binary: Path) -> None:  # noqa: F811
 
 def test_a_module_in_an_ordinary_users_container(user: User, make: Make, wasm: Wasm, engines: None) -> None:  # noqa: F811
     bundle = own(make("sleep", "60"))
-    put(bundle, "other.wasm", Program().cat("proc/self/uid_map").exit(8))
+    put(bundle, "other.wasm", Program().cat("proc/self/uid_map").exit(8), wasm.engine)
     name = new_id()
     assert user.run(bundle, "--detach", id=name).rc == 0
     result = user("exec", name, "/other.wasm")
@@ -259,7 +259,7 @@ def test_an_ordinary_user(user: User, wasm: Wasm, engines: None) -> None:  # noq
 def test_exec_by_an_ordinary_user(user: User, wasm: Wasm, engines: None) -> None:  # noqa: F811
     """Is refused: were the process open to its user, its memory would be open to the guest."""
     bundle = own(wasm(Program().loop()))
-    put(bundle, "other.wasm", Program().cat("proc/self/uid_map").exit(8))
+    put(bundle, "other.wasm", Program().cat("proc/self/uid_map").exit(8), wasm.engine)
     name = new_id()
     assert user.run(bundle, "--detach", id=name).rc == 0
     result = user("exec", name, "/other.wasm")
