@@ -41,7 +41,7 @@ PROCESSES = ("clone", "wait4")  # without conditions: for an engine that keeps i
 MORE: "dict[str, tuple[str, ...]]" = {
     "wasmer": PROCESSES,
     "wasmedge": ("accept", "dup", "faccessat", "faccessat2", "fallocate", "timerfd_create", "timerfd_settime"),
-    "wamr": ("fallocate", "getcwd", "shutdown"),
+    "wamr": ("fallocate", "getcwd", "readlink", "shutdown"),
 }
 NETWORKED = ("wasmedge",)  # whose WASI has sockets: their guests have the network of the container without asking
 ABSENT = ("clone3",)  # its flags lie in memory, where no filter looks: ENOSYS, and C libraries use clone
