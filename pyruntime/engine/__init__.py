@@ -7,6 +7,9 @@
     signals.py    ends the process on SIGTERM although the guest never returns to Python
     faults.py     keeps the signals by which an engine notices traps
     wasmtime.py   wasmtime, through its C library (binding.py, cdata.py)
+    component.py  components of WASI 0.2 on wasmtime; wasi/ has what its library has not
+    preview1.py   passed-on sockets for modules of preview 1 on wasmtime
+    permissions.py  what a guest may do on the network
     wasmer.py     wasmer, on CPython 3.10 only
     wasmedge.py   WasmEdge, through libwasmedge (native.py)
     wamr.py       WAMR, through libiwasm (native.py)
