@@ -63,12 +63,19 @@ def test_only_an_engine_with_a_child_may_fork() -> None:
     assert decide("execve", engine="wasmer") == KILL
 
 
+@pytest.mark.parametrize(("engine", "name"), [(engine, name) for engine in wasm.MORE for name in wasm.MORE[engine]])
+def test_what_one_engine_needs_is_not_for_another(engine: str, name: str) -> None:
+    assert decide(name, engine=engine) == ALLOW
+    assert decide(name, engine="wasmtime") != ALLOW
+
+
 @pytest.mark.parametrize("machine", MACHINES)
 def test_every_name_is_a_system_call(machine: str) -> None:
     """Or one of the other machine."""
-    filtered = compile_profile(wasm.profile("wasmer", True, machine), machine)
-    assert filtered.unknown == []
-    assert (filtered.flags, filtered.notify) == ([], False)
+    for engine in wasm.MORE:
+        filtered = compile_profile(wasm.profile(engine, True, machine), machine)
+        assert filtered.unknown == []
+        assert (filtered.flags, filtered.notify) == ([], False)
 
 
 def test_another_architecture_kills() -> None:
@@ -82,10 +89,10 @@ def rows() -> "list[tuple[str, str, str]]":
 
 
 def test_the_page_lists_every_call_and_no_other() -> None:
-    groups = {**wasm.GROUPS, "network": wasm.NETWORK, "wasmer": wasm.PROCESSES}
+    groups = {**wasm.GROUPS, "network": wasm.NETWORK, **wasm.MORE}
     assert sorted((name, group) for name, group, _ in rows()) == sorted(
         (name, group) for group, names in groups.items() for name in names
     )
-    conditional = {name for name, group, condition in rows() if condition and group != "wasmer"}
+    conditional = {name for name, group, condition in rows() if condition and group not in wasm.MORE}
     assert conditional == set(wasm._ONE_OF) | set(wasm._MASKED)
     assert all(f"`{name}`" in PAGE.read_text() for name in (*wasm.KILLS, *wasm.ABSENT))
