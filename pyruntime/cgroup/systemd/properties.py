@@ -67,8 +67,9 @@ def of_writes(writes: "Iterable[Write]", version: int) -> "list[Property]":
     idle = False
     for write in writes:
         if write.file == "cpu.idle":
-            idle = write.value.strip() == "1" and version >= _SINCE["idle"]
-            found["CPUWeight"] = ("t", 0 if idle else INFINITY)
+            idle = write.value.strip() == "1"
+            if not idle or version >= _SINCE["idle"]:
+                found["CPUWeight"] = ("t", 0 if idle else INFINITY)
             continue
         for name, value in _of_write(write):
             if version >= _SINCE.get(name, 0) and not (idle and name == "CPUWeight"):

@@ -68,7 +68,7 @@ def marshal(signature: str, values: "Any") -> bytes:
     try:
         for kind, value in zip(types(signature), values, strict=True):
             _put(out, kind, value)
-    except (_StructError, TypeError) as fault:
+    except (_StructError, TypeError, AttributeError) as fault:
         raise ValueError(f"{values!r} is not of the type {signature}: {fault}") from None
     return bytes(out)
 
@@ -82,8 +82,11 @@ def _put(out: bytearray, kind: str, value: "Any") -> None:
     if kind in _FIXED:
         out += pack("<" + _FIXED[kind], value)
     elif kind == "v":
-        _put(out, "g", value[0])
-        _put(out, value[0], value[1])
+        inner, content = value
+        if len(list(types(inner))) != 1:
+            raise ValueError(f"{inner!r} is no signature of D-Bus for one value")
+        _put(out, "g", inner)
+        _put(out, inner, content)
     elif kind[0] == "a":
         _put_array(out, kind[1:], value)
     elif kind[0] in _CLOSING:
