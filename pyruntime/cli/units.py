@@ -1,7 +1,7 @@
 """What `update` and `delete` ask of systemd for a container whose cgroup it has made."""
 
 from pyruntime.cgroup.systemd import properties
-from pyruntime.cgroup.systemd.manager import Manager, connect
+from pyruntime.cgroup.systemd.manager import Manager, find
 from pyruntime.cli.context import complain
 from pyruntime.errors import Error
 from pyruntime.state.store import Container
@@ -18,7 +18,8 @@ def _manager(container: Container) -> Manager:
     try:
         return Manager(unit["address"], unit["user"])
     except Error:
-        return connect(unit["user"])
+        found = find(unit["user"])
+        return Manager(found.address, found.user)
 
 
 def end(container: Container) -> None:

@@ -61,13 +61,9 @@ def gather(cgroups: bool = True, rootless: "bool | None" = None) -> Facts:
 
 def ask_systemd(facts: Facts) -> None:
     """Learn which systemd is to make the cgroup. Raises Error where none answers."""
-    from pyruntime.cgroup.systemd.manager import connect  # for --systemd-cgroup alone
+    from pyruntime.cgroup.systemd.manager import find  # for --systemd-cgroup alone
 
-    manager = connect(facts.rootless)
-    try:
-        facts.systemd = manager.about()
-    finally:
-        manager.close()
+    facts.systemd = find(facts.rootless)
 
 
 def add_controllers(facts: Facts, path: str) -> None:

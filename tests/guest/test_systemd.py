@@ -238,25 +238,31 @@ def test_a_unit_that_is_at_work_is_left_alone(rt: Runtime, started: Started, bun
     assert rt.status(first) == "running"
 
 
+TOGETHER = {"memory": {"limit": 20 * MIB, "swap": 20 * MIB}, "unified": {"memory.oom.group": "1"}}
+
+
+def out_of_memory(rt: Runtime, id: str, unit: str) -> None:
+    """Have the kernel kill all of a container, for which its unit counts as failed."""
+    assert shown(unit, "OOMPolicy") == {"OOMPolicy": "kill"}
+    rt("exec", id, "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1", timeout=60)
+    failed = {"Result": "oom-kill", "ActiveState": "failed"}
+    wait_until(lambda: shown(unit, *failed) == failed, "the unit has failed", 30)
+    leaks.reap()
+
+
 def test_what_a_failed_unit_left_is_reset(rt: Runtime, started: Started) -> None:
     """The scope of a container that ran out of memory stays, as failed, until it is deleted or its name is taken."""
     path = f"system.slice:oom:{new_id()}"
     unit = f"oom-{path.rpartition(':')[2]}.scope"
-    id = started(path=path, memory={"limit": 20 * MIB, "swap": 20 * MIB})
-    assert rt("exec", id, "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1", timeout=60).rc == 137
-    rt("kill", id, "KILL")
-    wait_until(lambda: shown(unit, "Result") == {"Result": "oom-kill"}, "the unit has failed", 60)
-    wait_until(lambda: shown(unit, "ActiveState") == {"ActiveState": "failed"}, "the unit has failed", 60)
+    out_of_memory(rt, started(path=path, **TOGETHER), unit)
     second = started(path=path)
     assert rt.status(second) == "running"
     assert shown(unit, "ActiveState") == {"ActiveState": "active"}
 
 
 def test_deleting_forgets_a_failed_unit(rt: Runtime, started: Started) -> None:
-    id = started(memory={"limit": 20 * MIB, "swap": 20 * MIB})
-    assert rt("exec", id, "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1", timeout=60).rc == 137
-    rt("kill", id, "KILL")
-    wait_until(lambda: shown(unit_of(id), "ActiveState") == {"ActiveState": "failed"}, "the unit has failed", 60)
+    id = started(**TOGETHER)
+    out_of_memory(rt, id, unit_of(id))
     assert rt("delete", id).rc == 0
     assert is_gone(unit_of(id))
 

@@ -173,8 +173,8 @@ class Manager:
         return f"{command} --user" if self.user else command
 
 
-def connect(rootless: bool) -> Manager:
-    """The manager that makes our cgroups: the user's where `rootless`, else the system's. Raises Error.
+def find(rootless: bool) -> About:
+    """The manager that is to make our cgroups: the user's where `rootless`, else the system's. Raises Error.
 
     Root of a user namespace that has no manager of a user within reach takes the system's: it may be root of a whole
     system in a container.
@@ -182,9 +182,18 @@ def connect(rootless: bool) -> Manager:
     tried: "list[str]" = []
     for user, address in _places(rootless):
         try:
-            return Manager(address, user)
+            manager = Manager(address, user)
         except Error as error:
             tried.append(error.text)
+            continue
+        try:
+            return manager.about()
+        except Refused as error:  # a bus without systemd on it
+            tried.append(f"{address}: {error.name}")
+        except Error as error:
+            tried.append(error.text)
+        finally:
+            manager.close()
     raise Error(
         f"--systemd-cgroup: systemd is not to be reached: {'; '.join(tried) or 'no address'}; {_advice(rootless)}"
     )

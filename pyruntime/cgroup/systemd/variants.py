@@ -19,6 +19,7 @@ _KINDS = {
     "boolean": "b", "byte": "y", "int16": "n", "uint16": "q", "int32": "i", "uint32": "u", "int64": "x", "uint64": "t",
     "double": "d", "string": "s", "objectpath": "o", "signature": "g",
 }  # fmt: skip
+_DEVICES = ("DevicePolicy", "DeviceAllow")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
 
@@ -34,6 +35,8 @@ def _property(key: str, text: str) -> "Property":
     name, because = key.removeprefix(PREFIX), f'annotations["{key}"]'
     if len(name) < 3 or not (name.isascii() and name.isalpha()):
         raise ConfigError(because, f'"{name}" is no name of a property; expected three letters or more')
+    if name in _DEVICES:
+        raise ConfigError(because, "devices are decided by a program of ours alone; write linux.resources.devices")
     try:
         value = parse(text)
         if name.endswith("Sec") and not name.endswith("USec"):

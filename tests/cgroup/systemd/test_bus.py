@@ -24,7 +24,12 @@ def address(tmp_path: Path) -> "Iterator[str]":
     if program is None:
         pytest.skip("needs dbus-daemon (package dbus-daemon)")
     path = tmp_path / "bus"
-    command = [program, "--session", "--nofork", "--nopidfile", f"--address=unix:path={path}", "--print-address"]
+    (tmp_path / "bus.conf").write_text(
+        f"<busconfig><type>session</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>"
+        '<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/>'
+        '<allow own="*"/></policy></busconfig>'
+    )
+    command = [program, f"--config-file={tmp_path}/bus.conf", "--nofork", "--nopidfile", "--print-address"]
     daemon = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert daemon.stdout is not None
     daemon.stdout.readline()
@@ -78,12 +83,12 @@ def test_a_signal_that_does_not_come(address: str) -> None:
     bus.close()
 
 
-def test_a_manager_that_is_not_there(address: str) -> None:
+def test_a_manager_that_is_not_there(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bus without systemd on it answers, and what it answers is told."""
-    found = manager.Manager(address, False, 5)
-    with pytest.raises(Refused, match="Get: ServiceUnknown"):
-        found.about()
-    found.close()
+    monkeypatch.setattr(manager, "_SYSTEM", ("/no-such-place/bus", address))
+    with pytest.raises(Error, match="^--systemd-cgroup: systemd is not to be reached: ") as caught:
+        manager.find(rootless=False)
+    assert f"/no-such-place/bus: no such file or directory; {address}: ServiceUnknown; " in caught.value.text
 
 
 def test_nobody_listens(tmp_path: Path) -> None:

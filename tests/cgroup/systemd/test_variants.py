@@ -80,7 +80,13 @@ def test_a_property(name: str, text: str, expected: "tuple[str, Any]") -> None:
     ("name", "text"),
     [("ab", "5"), ("A.b", "5"), ("Größe", "5"), ("TimeoutStopSec", "'x'"), ("TimeoutStopSec", "-1")]
     + [("TimeoutStopSec", "18446744073709551615"), ("MemoryMax", "uint32 -1"), ("TasksMax", "byte 256")]
-    + [("Tasks", "@s 5"), ("Tasks", "@z 5"), ("Tasks", "@as [1]")],
+    + [
+        ("DevicePolicy", "'strict'"),
+        ("DeviceAllow", "[('/dev/null', 'rw')]"),
+        ("Tasks", "@s 5"),
+        ("Tasks", "@z 5"),
+        ("Tasks", "@as [1]"),
+    ],
 )
 def test_no_property(name: str, text: str) -> None:
     key = variants.PREFIX + name
