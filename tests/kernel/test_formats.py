@@ -52,15 +52,16 @@ def errno_of(path: str) -> int:
 native = pytest.mark.skipif(HOST not in NUMBERS, reason=f"no machine number known here for {HOST}")
 
 
+ABSENT = "no such file or directory: its first line needs /no/bash, which is not in the container"
 SURE = [  # content, errno, the words
-    (b"#!/no/bash\n", 2, "no such file or directory: its first line needs /no/bash, which is not in the container"),
-    (b"#! \t/no/bash -e\n", 2, "no such file or directory: its first line needs /no/bash, which is not in the container"),
-    (b"#!/no/bash", 2, "no such file or directory: its first line needs /no/bash, which is not in the container"),
+    (b"#!/no/bash\n", 2, ABSENT),
+    (b"#! \t/no/bash -e\n", 2, ABSENT),
+    (b"#!/no/bash", 2, ABSENT),
     (b"#!/bin/sh\r\n", 2, 'no such file or directory: line 1 ends in CR LF, so the kernel looks for "/bin/sh\\r"'),
     (b"#!/etc\n", 13, "permission denied: its first line needs /etc: it is a directory"),
     (b"#!/etc/passwd\n", 13, "permission denied: its first line needs /etc/passwd: mode is 0644, needs an x bit"),
     (b"#!/etc/passwd/x\n", 20, "not a directory: its first line needs /etc/passwd/x"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("content", "errno", "words"), SURE)
