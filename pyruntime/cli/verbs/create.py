@@ -56,6 +56,7 @@ def prepare(context: Context) -> "tuple[Config, Request]":
     request.notify_socket = os.environ.get(b"NOTIFY_SOCKET", b"").decode("utf-8", "surrogateescape")
     request.cgroups = context.cgroup_manager != "disabled"
     config_file = _absolute(options.text("config")) or f"{request.bundle}/config.json"
+    context.config_file = config_file
     _enter_bundle(request.bundle)
     return check(config_file), request
 
