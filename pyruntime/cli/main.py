@@ -116,17 +116,17 @@ def _log(globals_: Options) -> Log:
 def _failed(log: "Log | None", context: "Context | None", asked: Invocation, text: str, code: "int | None") -> int:
     """Tell the error once and give the exit status: the error's own, else 255 for exec and 1 for the rest."""
     prefix = "exec failed: " if asked.verb == "exec" else ""
-    _say(log or _log_of(asked.globals), prefix + text, asked, context.config_file if context else "")
+    _say(log or _log_of(asked.globals), prefix + text, asked, context)
     return code if code is not None else 255 if asked.verb == "exec" else 1
 
 
-def _say(log: Log, text: str, asked: "Invocation | None" = None, config_file: str = "") -> None:
+def _say(log: Log, text: str, asked: "Invocation | None" = None, context: "Context | None" = None) -> None:
     """One line for whoever runs us; the same with what belongs to it for who sits at a terminal."""
     if log.on_terminal:
         try:
             from pyruntime.cli.terminal import told
 
-            log.tell(told(asked, text, config_file))
+            log.tell(told(asked, text, context))
             return
         except Exception:  # no fault of the telling may hide what is to be told
             pass

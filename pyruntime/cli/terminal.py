@@ -2,20 +2,23 @@
 
 import posix as os
 
+from pyruntime.cli.context import Context
 from pyruntime.cli.grammar import Invocation
 from pyruntime.report import longform
 
 _OF_A_BUNDLE = ("create", "run", "step", "explain")
 
 
-def told(asked: "Invocation | None", text: str, config_file: str = "") -> str:
-    """The long form of an error's text, as lines. `config_file`: where the configuration was read, "" if none was."""
+def told(asked: "Invocation | None", text: str, context: "Context | None" = None) -> str:
+    """The long form of an error's text, as lines; the context is that of the verb, if it came to that."""
     parts = longform.Parts(text)
     place = advice = ""
     if asked is not None and asked.verb in _OF_A_BUNDLE:
         path = _path(parts)
-        place = f"{_file(asked)}{_line(config_file, path)}  {path}" if path else ""
-        advice = f"pyruntime explain {_bundle(asked)} {parts.step}" if parts.step else ""
+        file = context.config_file if context is not None else ""
+        place = f"{_file(asked)}{_line(file, path)}  {path}" if path else ""
+        number = _number(context, parts) if context is not None and parts.walked else 0
+        advice = f"pyruntime explain {_bundle(asked)} {number}" if number else ""
     return longform.text(parts, place, advice, _width())
 
 
@@ -63,3 +66,17 @@ def _line(file: str, path: str) -> str:
     except Exception:
         return ""
     return f":{line}" if line else ""
+
+
+def _number(context: Context, parts: longform.Parts) -> int:
+    """The number of the failed step in the plan that `explain` shows, which is that of `create`; 0 if it has none."""
+    folder, _, name = context.config_file.rpartition("/")
+    if name != "config.json":
+        return 0
+    try:
+        from pyruntime.look.explain import explain
+
+        same = [(parts.walked, parts.because) == (type(s).__name__, s.because) for s in explain(context, folder).steps]
+    except Exception:
+        return 0
+    return same.index(True) + 1 if True in same else 0

@@ -20,27 +20,29 @@ _INDENT = 7
 
 
 class Parts:
-    """The parts of one error; "" for those that it has not. `because` is a config path or a rule, `step` its number."""
+    """The parts of one error; "" for those that it has not. `because` is a config path or a rule, `walked` the step's
+    name; its number is one in the plan that was walked, which for `run` is not the one that `explain` shows.
+    """
 
-    __slots__ = ("advice", "because", "error", "step", "steps", "walked", "why")
+    __slots__ = ("advice", "because", "error", "walked", "why")
 
     def __init__(self, text: str) -> None:
-        self.error, self.walked, self.because, self.step, self.steps = _step_of(text)
+        self.error, self.walked, self.because = _step_of(text)
         self.advice = self.why = ""
         if _QUOTED not in self.error:
             self.error, self.advice = _cut(self.error, "; ")
             self.error, self.why = _found(self.error)
 
 
-def _step_of(text: str) -> "tuple[str, str, str, int, int]":
-    """The text without its `[step N of M: NAME; because]`, then the name, what asked for it, N and M."""
+def _step_of(text: str) -> "tuple[str, str, str]":
+    """The text without its `[step N of M: NAME; because]`, then the name and what asked for it."""
     said, _, behind = text.rpartition(" [step ")
     numbers, colon, asked = behind.removesuffix("]").partition(": ")
     number, of, total = numbers.partition(" of ")
     if not (said and colon and of and behind.endswith("]") and number.isdigit() and total.isdigit()):
-        return text, "", "", 0, 0
+        return text, "", ""
     name, _, because = asked.partition("; ")
-    return said, name, because, int(number), int(total)
+    return said, name, because
 
 
 def _cut(text: str, mark: str) -> "tuple[str, str]":
@@ -73,8 +75,7 @@ def _found(text: str) -> "tuple[str, str]":
 def text(parts: Parts, place: str, advice: str, width: int) -> str:
     """The lines for standard error. `place` is where the configuration says so, `advice` what to try beside its own."""
     paint = Paint(2)
-    step = f"step {parts.step} of {parts.steps}: {parts.walked}" if parts.step else ""
-    asked = "  ".join(filter(None, (place or parts.because, f"({step})" if step else "")))
+    asked = "  ".join(filter(None, (place or parts.because, parts.walked and f"({parts.walked})")))
     rows = (
         ("error:", "error", parts.error),
         ("why:", "head", parts.why),

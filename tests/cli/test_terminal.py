@@ -1,9 +1,12 @@
 """What a person at a terminal is told when something fails; engines, which have none, get one line."""
 
+import fcntl
 import json
 import os
 import pty
+import struct
 import subprocess
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +21,6 @@ def on_terminal(
     """The exit status, and what a terminal on stderr was sent."""
     ours, theirs = pty.openpty()
     os.set_blocking(ours, False)
-    import fcntl
-    import struct
-    import termios
-
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     done = subprocess.run(
         ["/usr/bin/python3", "-IBSXutf8", str(launcher), *words],

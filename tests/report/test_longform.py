@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from pyruntime.report.longform import Parts, first_word, text
 
-PARTS = [  # the line, then error, why, because, step, what to do
-    ("container not running", ("container not running", "", "", 0, "")),
+PARTS = [  # the line, then error, why, because, the step, what to do
+    ("container not running", ("container not running", "", "", "", "")),
     (
         "exec /run.sh: no such file or directory: its first line needs /bin/x, which is not in the container "
         "[step 35 of 40: FindProgram; process.args[0]]",
@@ -17,7 +17,7 @@ PARTS = [  # the line, then error, why, because, step, what to do
             "exec /run.sh: no such file or directory",
             "its first line needs /bin/x, which is not in the container",
             "process.args[0]",
-            35,
+            "FindProgram",
             "",
         ),
     ),
@@ -27,7 +27,7 @@ PARTS = [  # the line, then error, why, because, step, what to do
             'linux.uidMappings: linux.namespaces has "user; x" but (a; b) is empty',
             "",
             "",
-            0,
+            "",
             "map at least one id; or two",
         ),
     ),
@@ -38,19 +38,19 @@ PARTS = [  # the line, then error, why, because, step, what to do
             "error running prestart hook #0: exit status 1, stdout: a; b, stderr: not a directory: c (/h)",
             "",
             'annotations["a; b"]',
-            3,
+            "RunHook",
             "",
         ),
     ),
-    ("what [step of us", ("what [step of us", "", "", 0, "")),
-    ('an open "quote; here', ('an open "quote; here', "", "", 0, "")),
+    ("what [step of us", ("what [step of us", "", "", "", "")),
+    ('an open "quote; here', ('an open "quote; here', "", "", "", "")),
 ]
 
 
 @pytest.mark.parametrize(("line", "expected"), PARTS, ids=range(len(PARTS)))
-def test_parts(line: str, expected: "tuple[str, str, str, int, str]") -> None:
+def test_parts(line: str, expected: "tuple[str, str, str, str, str]") -> None:
     parts = Parts(line)
-    assert (parts.error, parts.why, parts.because, parts.step, parts.advice) == expected
+    assert (parts.error, parts.why, parts.because, parts.walked, parts.advice) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,13 @@
 """What is said when something is wrong: one line, cause first, and the exit status that engines make of it."""
 
+import fcntl
 import os
+import pty
+import re
 import shutil
 import struct
+import subprocess
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +23,7 @@ Kind = tuple[int, int, bool]
 HOST = os.uname().machine
 FOREIGN = ("aarch64", 183) if HOST != "aarch64" else ("x86_64", 62)
 NATIVE = {"x86_64": 62, "aarch64": 183}.get(HOST, 0)
+NAMES = ("error:", "why:", "from:", "try:")
 COMPONENT = b"\0asm\x0d\0\1\0"
 KILL_INIT = r"""kill -9 $(sed -n 's/.*"pid":\([0-9]*\).*/\1/p')"""
 
@@ -417,3 +423,27 @@ def test_too_little_memory_to_start(rt: Runtime, bundle: Bundle) -> None:
     text = said(rt.run(bundle, log=True))
     assert text.startswith("container init was OOM-killed (memory limit too low?): memory.max is 0.5 MiB, ")
     assert kind(text) == OTHER
+
+
+def test_a_terminal_is_told_which_step_to_ask_about(rt: Runtime, bundle: Bundle, launcher: Path) -> None:
+    """The number is that of the plan that `explain` shows, which `run` does not walk."""
+    program(b"#!/bin/bash\n")(bundle)
+    bundle.write()
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 300, 0, 0))
+    words = rt.command("run", "--bundle", bundle.path, new_id())
+    done = subprocess.run(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs, check=False, timeout=60
+    )
+    os.close(theirs)
+    lines = os.read(ours, 65536).decode().splitlines()
+    os.close(ours)
+    assert done.returncode == 1
+    plain = [re.sub(r"\x1b\[\d+m", "", line) for line in lines]
+    told = {name: " ".join(line.split(" ", 1)[1].strip() for line in plain if line.startswith(name)) for name in NAMES}
+    assert told["error:"] == "exec /app: no such file or directory"
+    assert told["why:"].startswith("its first line needs /bin/bash")
+    assert re.fullmatch(rf"{bundle.path}/config.json:1  process.args\[0\]  \(FindProgram\)", told["from:"])
+    assert told["try:"].startswith(f"pyruntime explain {bundle.path} ")
+    explained = subprocess.run([launcher, *told["try:"].split()[1:]], capture_output=True, text=True, check=True)
+    assert ": FindProgram, by init" in explained.stdout
