@@ -34,7 +34,7 @@ def docker(root: str, program: str) -> Plan:
 
 def podman(root: str, program: str) -> Plan:
     """containers.conf.d, of the host or of the user who asks."""
-    own = os.path.expanduser("~/.config/containers")
+    own = os.environ.get("HOME", "/root") + "/.config/containers"
     folder = f"{root}/etc/containers" if root or os.geteuid() == 0 else own
     change = OwnFile(f"{folder}/containers.conf.d/{_OWN}.conf", snippets.podman(program))
     return Plan(
