@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pyruntime.cgroup import tree
 from pyruntime.cgroup.systemd import variants
 from pyruntime.engine import annotations, select
 
@@ -89,7 +90,17 @@ def commands(page: Path) -> "list[Command]":
 
 def has_engine(launcher: Path) -> bool:
     done = subprocess.run([launcher, "features"], capture_output=True, check=True)
-    return any(name.startswith("pyruntime.wasm.") for name in json.loads(done.stdout)["annotations"])
+    return any(
+        name == f"pyruntime.wasm.{engine}"
+        for engine in select.ENGINES
+        for name in json.loads(done.stdout)["annotations"]
+    )
+
+
+def controllers() -> "list[str]":
+    """Those of the cgroup v2 tree's top."""
+    file = Path(tree.read_tree().mount or "/nonexistent") / "cgroup.controllers"
+    return file.read_text().split() if file.exists() else []
 
 
 def demand(need: str, launcher: Path) -> None:
@@ -103,6 +114,9 @@ def demand(need: str, launcher: Path) -> None:
     elif need == "wasm":
         if not has_engine(launcher):
             pytest.skip("needs a Wasm engine: pip install wasmtime")
+    elif need == "controllers":
+        if not {"memory", "pids"} <= set(controllers()):
+            pytest.skip("needs the memory and pids controllers in the cgroup v2 tree")
     else:
         pytest.fail(f"no test knows what {need!r} in a console comment means")
 
@@ -256,7 +270,14 @@ def test_the_annotations_are_those_that_are_read() -> None:
     names -= properties
     ours = {name for name in names if name.startswith(annotations.PREFIX)}
     assert names - ours == {select.HANDLER, select.VARIANT, *select._SANDBOX_MARKS}
-    assert {annotations.PREOPENS} <= ours <= set(annotations.NAMES)
+    assert ours <= set(annotations.NAMES)
+    assert ours >= {
+        annotations.MEMORY,
+        annotations.TIMEOUT,
+        annotations.FUEL,
+        annotations.PREOPENS,
+        annotations.SECCOMP,
+    }
     values = {value for cells in rows(text)[:4] for value in quoted(cells[1])}
     assert values == {f"{name}{end}" for name in ("wasm", *select.ENGINES) for end in ("", "-smart")}
 

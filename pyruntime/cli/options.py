@@ -319,14 +319,22 @@ _VERBS = (
         "spec",
         "[ARGUMENT...]",
         "write a config.json to begin with",
-        "Never replaces a file that is there. With --wasm the bundle is ready to run: its rootfs is made too, around "
-        "a copy of FILE. ARGUMENTs are handed to FILE; write -- before one that begins with a dash.",
+        "Never replaces a file that is there. With --wasm, --busybox, --rootfs or --oci-layout the bundle is ready to "
+        "run. ARGUMENTs are the program and its words, with --wasm what FILE is handed; write -- before one that "
+        "begins with a dash.",
         "spec --bundle /srv/box",
         (
             _BUNDLE,
             Option("file", "f", STRING, "FILE", "write to FILE (default: config.json in the bundle)"),
             Option("rootless", "", BOOL, "", "for use without root: a user namespace, no limits"),
             Option("wasm", "", STRING, "FILE", "make a bundle that runs FILE, a WebAssembly program"),
+            Option("busybox", "", BOOL, "", "make a rootfs of the host's static busybox"),
+            Option("rootfs", "", STRING, "DIR", "take DIR as the root file system, where it is"),
+            Option("oci-layout", "", STRING, "DIR[:TAG]", "unpack an image, as skopeo copies it to oci:DIR:TAG"),
+            Option("memory", "", SIZE, "SIZE", "most memory, as in 64m"),
+            Option("cpus", "", STRING, "N", "CPU time of so many CPUs, as in 0.5"),
+            Option("pids", "", INT, "N", "most processes and threads"),
+            Option("set", "", LIST, "PATH=VALUE", "set any value of config.json; VALUE is JSON or a text"),
         ),
         least=0,
         most=None,
@@ -434,6 +442,21 @@ _VERBS = (
         group=LOOK,
         least=0,
         most=0,
+    ),
+    Verb(
+        "setup",
+        "ENGINE",
+        "show how to make an engine use pyruntime, or do it",
+        "ENGINE is docker, containerd, podman, crio, or k8s for a RuntimeClass. The configuration of the version and "
+        "distribution found is shown, or written, and can be taken back to the byte. Engines are restarted by hand.",
+        "setup --write containerd",
+        (
+            Option("write", "", BOOL, "", "write it"),
+            Option("undo", "", BOOL, "", "take back what was written"),
+            Option("host", "", STRING, "DIR", "the host's root, where it is mounted in a container"),
+            Option("program", "", STRING, "PATH", "our path as the engine sees it (default: where PATH finds us)"),
+        ),
+        group=LOOK,
     ),
     Verb(
         "wasm",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
         # An engine that can make a running guest trap has a method `interrupt(self) -> None` too, called by another
         # thread when the guest's time is up: the guest is then told where it was. Without, the process just ends.
+        # One that serves requests has `times_itself = True`: the time is that of each request then.
 
         def start(self, guest: "Guest") -> int:
             """Call `guest.function`; return the value given to proc_exit, 0 without one. Raises TrapError and Error."""
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         name: str
         kinds: "tuple[str, ...]"  # of programs that it runs, as select.Selection names them
         limits: "tuple[str, ...]"  # names of the slots of Limits that it keeps
+        writes_files: bool  # whether `compile` has to write files, and so gets an empty directory to work in
 
         def probe(self) -> str:
             """Load the engine and return its version. Raises Error: what was looked for, how to install it."""
@@ -175,7 +177,8 @@ def run(module: "Module", guest: Guest) -> int:
     """
 
     def watched() -> int:
-        watch(guest.limits.seconds, getattr(module, "interrupt", None))
+        seconds = None if getattr(module, "times_itself", False) else guest.limits.seconds
+        watch(seconds, getattr(module, "interrupt", None))
         return module.start(guest)
 
     return guarded(watched)

@@ -25,6 +25,7 @@ SHAPES = {
     "wasm_config_new": ">P",
     "wasmtime_config_parallel_compilation_set": "P?>",
     "wasmtime_config_memory_init_cow_set": "P?>",
+    "wasmtime_config_concurrency_support_set": "P?>",
     "wasmtime_config_epoch_interruption_set": "P?>",
     "wasmtime_config_consume_fuel_set": "P?>",
     "wasmtime_config_memory_reservation_set": "PQ>",
@@ -94,15 +95,23 @@ class Library:
         `known`: its shapes were compared before, in a process that is gone.
         """
         if not known:
-            check_shapes(_read(f"{package}/_bindings.py"))
+            from pyruntime.engine.preview1 import SHAPES as OF_SOCKETS
+            from pyruntime.engine.wasi.binding import SHAPES as OF_COMPONENTS
+
+            check_shapes(_read(f"{package}/_bindings.py"), {**OF_COMPONENTS, **OF_SOCKETS})
+        self._shapes = SHAPES
         try:
             self._handle = _ctypes.dlopen(library_path(package), RTLD_NOW)
         except OSError as error:
             raise Error(f"engine wasmtime: {error}; {_REINSTALL}") from None
 
+    def extend(self, shapes: "dict[str, str]") -> None:
+        """Give the library more functions, which only components need and the constructor has compared too."""
+        self._shapes = {**self._shapes, **shapes}
+
     def __getattr__(self, name: str) -> "Any":
         """A function, at its first use: most processes need few of them."""
-        shape = SHAPES.get(name)
+        shape = self._shapes.get(name)
         if shape is None:
             raise AttributeError(name)
         function = _function(_ctypes.dlsym(self._handle, name), shape)
@@ -149,9 +158,12 @@ def _read(path: str) -> bytes:
         os.close(fd)
 
 
-def check_shapes(declarations: bytes) -> None:
-    """Compare SHAPES with the text of the package's `_bindings.py`. Raises Error naming the first that differs."""
-    for name, shape in SHAPES.items():
+def check_shapes(declarations: bytes, more: "dict[str, str] | None" = None) -> None:
+    """Compare SHAPES, and more, with the text of the package's `_bindings.py`.
+
+    Raises Error naming the first that differs.
+    """
+    for name, shape in {**SHAPES, **(more or {})}.items():
         found = _declared(declarations, name.encode())
         if found != shape:
             raise Error(
@@ -188,6 +200,8 @@ _LETTERS = {
 
 
 def _letter(declared: str) -> str:
-    if declared.startswith(("ctypes.POINTER(", "ctypes.CFUNCTYPE(")) or declared.endswith("_callback_t"):
+    if declared.startswith(("ctypes.POINTER(", "ctypes.CFUNCTYPE(")) or declared.endswith(
+        ("_callback_t", "_destructor_t")
+    ):
         return "P"
     return _LETTERS.get(declared, "x")

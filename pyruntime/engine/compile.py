@@ -6,6 +6,7 @@ would not show to its own child. It never enters the container's cgroup, so that
 """
 
 import _signal
+import fcntl
 import posix as os
 
 from pyruntime.errors import Error, Unsupported, explain_oserror
@@ -22,16 +23,18 @@ _LAST = 0xFFFFFFFF
 _SIGXCPU, _SIGXFSZ = 24, 25
 
 
+class CompileError(Error):
+    """What the compiler says of a program, or that it died of it."""
+
+
 def compiled(engine: "Engine", wasm: bytes, limits: "Limits") -> int:
     """A sealed memfd with the artefact of `engine.compile`, called in a confined child.
 
-    Raises Unsupported when the engine cannot be loaded, Error with the compiler's words, or that it died.
+    Raises Unsupported when the engine cannot be loaded, and CompileError.
     """
     result = os.memfd_create("wasm", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         _judge(*_ask(engine, wasm, limits, result))
-        import fcntl
-
         fcntl.fcntl(result, _SEAL, _SEALS)
     except BaseException:
         os.close(result)
@@ -62,9 +65,9 @@ def _judge(answer: bytes, status: int) -> None:
     if answer.startswith(_ABSENT):
         raise Unsupported("", text)
     if answer.startswith(_REFUSED):
-        raise Error(text)
+        raise CompileError(text)
     if answer != _OK or status:
-        raise Error(f"the compiler's process {_ending(status)}: the module is too large for it, or breaks it")
+        raise CompileError(f"the compiler's process {_ending(status)}: the module is too large for it, or breaks it")
 
 
 def _ending(status: int) -> str:
@@ -112,7 +115,7 @@ def _answer(engine: "Engine", wasm: bytes, limits: "Limits", result: int) -> byt
     except Error as error:
         return _ABSENT + error.text.encode("utf-8", "replace")
     try:
-        confine(len(wasm))
+        confine(len(wasm), files=engine.writes_files)
     except OSError as error:
         return _REFUSED + f"the compiler cannot be confined: {explain_oserror(error)}".encode()
     try:

@@ -6,7 +6,7 @@ A module comes from an image, and a compiler is a large program. What it needs i
 import posix as os
 import resource
 
-from pyruntime.kernel import caps, ns, process, seccomp
+from pyruntime.kernel import caps, mounts, ns, process, seccomp
 from pyruntime.seccomp import architectures, bpf
 
 _NOBODY = 65534
@@ -14,6 +14,7 @@ _EINVAL, _EPERM = 22, 1
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | _EPERM, 0x80000000  # SECCOMP_RET_*
 _CLONE_THREAD = 0x10000
 _MiB = 1 << 20
+_ROOM = 64 * _MiB  # for what a small module is compiled to
 
 # Everything that wasmtime and CPython were seen to call between the filter and the end, and what the C library calls
 # for the same ends elsewhere: memory, threads, time, random numbers, the two descriptors that are open.
@@ -24,23 +25,34 @@ CALLS = (
     "getrandom", "clock_gettime", "clock_nanosleep", "nanosleep", "gettimeofday", "restart_syscall", "exit",
     "exit_group",
 )  # fmt: skip
+# What a compiler and its linker call to write a file and to read it again, in a directory of their own.
+FILES = (
+    "openat", "fstat", "newfstatat", "statx", "lseek", "pread64", "pwrite64", "readv", "writev", "ftruncate",
+    "fallocate", "unlink", "unlinkat", "rename", "renameat", "renameat2", "access", "faccessat", "faccessat2", "fcntl",
+    "chmod", "fchmod", "fchmodat", "umask", "getcwd", "readlink", "readlinkat", "uname", "getdents64",
+)  # fmt: skip
 
 
-def confine(size: int) -> None:
+def confine(size: int, files: bool = False) -> None:
     """Leave files, network, users and rights behind; `size` is the module's, in bytes. Raises OSError and Error.
+
+    `files`: what is compiled can only be written to a file. So the working directory is the root of an empty tmpfs.
 
     What is loaded and open stays. Without root no namespaces are made: there the filter alone keeps files and network
     away, and the rights are the caller's own.
     """
-    program = _filter()
+    program = _filter((*CALLS, *FILES) if files else CALLS)
     limit(size)
+    if files:
+        _empty_root(_ROOM + 32 * size)
     process.set_dumpable(False)
     if os.geteuid() == 0:
         ns.unshare(["network", "ipc", "uts"])
         # Ours alone and empty of everything but our descriptors' numbers. A mount namespace would add nothing, since
         # nothing can be opened any more, and would copy the host's mount table.
-        os.chroot("/proc/self/fdinfo")
-        os.chdir("/")
+        if not files:
+            os.chroot("/proc/self/fdinfo")
+            os.chdir("/")
         caps.drop_bounding(0)
         _become_nobody()
     caps.capset(0, 0, 0)
@@ -53,12 +65,30 @@ def limit(size: int) -> None:
     for name, value in (
         (resource.RLIMIT_AS, 2048 * _MiB + 96 * size),
         (resource.RLIMIT_CPU, 60 + 10 * size // _MiB),
-        (resource.RLIMIT_FSIZE, 64 * _MiB + 32 * size),
+        (resource.RLIMIT_FSIZE, _ROOM + 32 * size),
         (resource.RLIMIT_CORE, 0),
     ):
         _, hard = resource.getrlimit(name)
         wanted = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(name, (wanted, wanted))
+
+
+def _empty_root(size: int) -> None:
+    """Make a tmpfs of `size` bytes, which is mounted nowhere, the root directory.
+
+    Who is not root makes it in a user namespace, where it is: clone(2), user_namespaces(7). Raises OSError.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    if uid:
+        ns.unshare(["user", "mount"])
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+            fd = os.open(f"/proc/self/{name}", os.O_WRONLY | os.O_CLOEXEC)
+            os.write(fd, text.encode())
+            os.close(fd)
+    tmpfs = mounts.new_filesystem("tmpfs", "tmpfs", [("size", str(size)), ("mode", "1777")], 0)
+    os.fchdir(tmpfs)
+    os.close(tmpfs)
+    os.chroot(".")
 
 
 def _become_nobody() -> None:
@@ -71,13 +101,13 @@ def _become_nobody() -> None:
             raise
 
 
-def _filter() -> bytes:
-    """A program that lets CALLS through, and clone(2) for threads, and answers EPERM to every other.
+def _filter(calls: "tuple[str, ...]") -> bytes:
+    """A program that lets these calls through, and clone(2) for threads, and answers EPERM to every other.
 
     clone3(2) keeps its flags where no filter can look: without it the C library takes clone.
     """
     native = architectures.wanted([], os.uname().machine)[0]
-    numbers = [native.numbers[name] for name in CALLS if name in native.numbers]
+    numbers = [native.numbers[name] for name in calls if name in native.numbers]
     pack, count = bpf.packer(native.big), len(numbers)
     refused, allowed = pack(bpf.RET, 0, 0, _REFUSE), pack(bpf.RET, 0, 0, _ALLOW)
     for_thread = [

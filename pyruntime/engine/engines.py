@@ -8,12 +8,15 @@ import posix as os
 
 from pyruntime.engine.base import Limits
 from pyruntime.engine.cache import Cache, digest, key_of
-from pyruntime.engine.compile import compiled
+from pyruntime.engine.compile import CompileError, compiled
 from pyruntime.engine.select import ENGINES
 from pyruntime.errors import Error, Unsupported
+from pyruntime.pack import bring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyruntime.engine.base import Abilities, Engine, Module
     from pyruntime.engine.select import Selection
 
@@ -32,9 +35,23 @@ def make(name: str) -> "Engine":
         from pyruntime.engine.wasmer import Wasmer
 
         return Wasmer()
-    from pyruntime.engine.wasmtime import Wasmtime
+    if name == "wasmedge":
+        bring(name)
+        from pyruntime.engine.wasmedge import WasmEdge
 
-    return Wasmtime()
+        return WasmEdge()
+    if name == "wamr":
+        bring(name)
+        from pyruntime.engine.wamr import Wamr
+
+        return Wamr()
+    if name == "wasmtime":
+        from pyruntime.engine.wasmtime import Wasmtime
+
+        return Wasmtime()
+    from pyruntime.engine import plugins  # of other packages
+
+    return plugins.make(name)
 
 
 class Prepared:
@@ -85,12 +102,11 @@ def prepare(selection: "Selection", limits: Limits, place: str = "", demanded: "
     take the program.
     """
     selection.digest = digest(selection.wasm)
-    names = (selection.engine,) if selection.engine else ENGINES
     cache, reasons = _cache(place), []
     try:
-        for name in names:
+        for name in _names(selection.engine):
             try:
-                engine = make(name)
+                engine = _made(name)
                 _demand(engine, selection, demanded)
                 return _prepared(engine, selection, limits, cache)
             except Unsupported as error:
@@ -99,6 +115,24 @@ def prepare(selection: "Selection", limits: Limits, place: str = "", demanded: "
         if cache:
             cache.close()
     raise Unsupported(selection.because, "; ".join(reasons))
+
+
+def _names(asked: str) -> "Iterator[str]":
+    """The engine asked for, or all in their order: those of other packages are looked for when ours have failed."""
+    if asked:
+        yield asked
+        return
+    yield from ENGINES
+    from pyruntime.engine import plugins
+
+    yield from plugins.names()
+
+
+def _made(name: str) -> "Engine":
+    try:
+        return make(name)
+    except Error as error:
+        raise Unsupported("", error.text) from None
 
 
 def load(selection: "Selection", limits: "Limits | None" = None) -> "Module":
@@ -126,9 +160,7 @@ def _prepared(engine: "Engine", selection: "Selection", limits: Limits, cache: "
         return Prepared(engine, selection, limits, found, True)
     try:
         made = compiled(engine, selection.wasm, limits)
-    except Unsupported:
-        raise
-    except Error as error:
+    except CompileError as error:
         raise _about(selection, error) from None
     kept = cache.put(key, made, {"engine": engine.name, "program": selection.path}) if cache else None
     if kept is not None:
@@ -178,12 +210,17 @@ class Answer:
 
 def survey() -> "list[Answer]":
     """Every engine asked whether it can run here, by loading it into this process."""
-    return [_asked(name) for name in ENGINES]
+    return [_asked(name) for name in _names("")]
 
 
 def _asked(name: str) -> Answer:
-    engine = make(name)
     try:
+        engine = make(name)
         return Answer(name, engine.probe() or "unknown", engine.abilities())
     except Error as error:
         return Answer(name, "", None, str(error))
+
+
+def report() -> "dict[str, str]":
+    """The answers of `survey` in a line each: `version 50.0.1`, or the reason why not."""
+    return {answer.name: f"version {answer.version}" if answer.abilities else answer.reason for answer in survey()}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyruntime.config.process import Process
     from pyruntime.config.spec import Config
 
-ENGINES = ("wasmtime", "wasmer")
+ENGINES = ("wasmtime", "wasmer", "wasmedge", "wamr")
 HANDLER, VARIANT = "run.oci.handler", "module.wasm.image/variant"
 _SANDBOX_MARKS = ("io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType")
 _SUFFIXES = (".wasm", ".wat")
@@ -108,10 +108,16 @@ def choose(annotations: "dict[str, str]", program: str) -> Choice:
 def _by_handler(handler: str, program: str) -> Choice:
     because = f'annotations["{HANDLER}"]'
     engine = handler.removesuffix("-smart")
-    if engine != "wasm" and engine not in ENGINES:
-        known = ", ".join(("wasm", "wasm-smart", *ENGINES))
+    if engine != "wasm" and engine not in ENGINES and engine not in _of_packages():
+        known = ", ".join(("wasm", "wasm-smart", *ENGINES, *_of_packages()))
         raise Unsupported(because, f'no handler "{handler}"; use one of {known}, or remove the annotation')
     return _by_name(handler, "" if engine == "wasm" else engine, program, because)
+
+
+def _of_packages() -> "tuple[str, ...]":
+    from pyruntime.engine import plugins  # only for a name that is none of ours
+
+    return plugins.names()
 
 
 def _by_name(value: str, engine: str, program: str, because: str) -> Choice:

@@ -34,7 +34,8 @@ def watch(seconds: "float | None", interrupt: "Callable[[], None] | None") -> No
     _signal.set_wakeup_fd(writer)
     for number in ENDING:
         _signal.signal(number, _noted)
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, ENDING)
+    # Here they stay blocked, and in the engine's threads, which inherit it: else a guest that waits would see EINTR.
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, ENDING)
     end = None if seconds is None else time.monotonic() + seconds
     try:
         _thread.start_new_thread(_wait, (reader, end, interrupt))
@@ -47,6 +48,7 @@ def _noted(number: int, frame: object) -> None:
 
 
 def _wait(reader: int, end: "float | None", interrupt: "Callable[[], None] | None") -> None:
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, ENDING)
     while True:
         if end is not None and not _readable(reader, end - time.monotonic()):
             if interrupt is None:
@@ -69,6 +71,6 @@ def _readable(fd: int, seconds: float) -> bool:
 
 def _time_is_up() -> None:
     try:
-        os.write(2, b"wasm trap: interrupted: its time is up, while it waited in a call of the host\n")
+        os.write(2, b"wasm trap: interrupted: its time is up\n")
     finally:
         os._exit(TIMED_OUT)

@@ -15,6 +15,7 @@ import sys
 from pyruntime.engine import base
 from pyruntime.engine.faults import FaultHandlers
 from pyruntime.engine.find import find_package
+from pyruntime.engine.signals import ENDING
 from pyruntime.errors import Error
 
 TYPE_CHECKING = False
@@ -34,6 +35,7 @@ class Wasmer:
     name = "wasmer"
     kinds: "tuple[str, ...]" = ("wasm-module", "wat")
     limits: "tuple[str, ...]" = ()
+    writes_files = False
 
     def __init__(self) -> None:
         self._wasmer: Any = None
@@ -99,8 +101,9 @@ def _imported(place: str) -> "tuple[Any, Any]":
 
 
 def _default_signals() -> None:
-    for number in (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM):
+    for number in ENDING:
         _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, ENDING)
 
 
 class WasmerModule:

@@ -1,4 +1,4 @@
-"""wasmtime: modules of WASI preview 1, compiled by Cranelift.
+"""wasmtime: modules of WASI preview 1, compiled by Cranelift; components are in component.py.
 
 Objects of the C library are not freed: the process that compiles ends afterwards, the one that loads becomes the
 container and ends with the guest.
@@ -12,10 +12,14 @@ from pyruntime.engine.cdata import HostFunction, address, buffer, bytes_at, cell
 from pyruntime.engine.faults import FaultHandlers
 from pyruntime.engine.find import cpu, find_package, untrusted
 from pyruntime.engine.imports import unresolved
+from pyruntime.engine.select import kind_of
 from pyruntime.errors import Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from pyruntime.engine.preview1 import Sockets
     from pyruntime.engine.select import Selection
 
 WASI_NAMES = (b"wasi_snapshot_preview1", b"wasi_unstable")
@@ -41,8 +45,9 @@ class Wasmtime:
     """The wasmtime engine, through the C library inside the Python package."""
 
     name = "wasmtime"
-    kinds: "tuple[str, ...]" = ("wasm-module", "wat")
+    kinds: "tuple[str, ...]" = ("wasm-module", "wat", "wasm-component")
     limits: "tuple[str, ...]" = ("memory", "fuel", "seconds", "address_space")
+    writes_files = False
 
     def __init__(self) -> None:
         self._library: "Library | None" = None
@@ -51,6 +56,8 @@ class Wasmtime:
 
     def probe(self) -> str:
         """See base.Engine."""
+        import pyruntime.engine.component  # noqa: F401 - where `compile` is called, nothing can be opened
+
         self._find()
         self._library = Library(self._package)
         return self._version
@@ -62,28 +69,36 @@ class Wasmtime:
             "simd", "relaxed-simd", "tail-call", "memory64", "multi-memory", "threads", "exception-handling", "gc",
             "function-references", "wide-arithmetic",
         )  # fmt: skip
-        return base.Abilities(self.kinds, ("0.1",), proposals, self.limits, artefacts=True)
+        return base.Abilities(self.kinds, ("0.1", "0.2"), proposals, self.limits, artefacts=True)
 
     def cache_key(self, limits: base.Limits) -> str:
         """See base.Engine."""
         self._find()
         library = os.stat(library_path(self._package))
-        return f"{self._version} {library.st_size} {library.st_mtime_ns} {settings(limits)} {cpu()}"
+        return f"{self._version} {library.st_size} {library.st_mtime_ns} {settings(limits)} {_ALWAYS} {cpu()}"
 
     def compile(self, wasm: bytes, limits: base.Limits) -> bytes:
         """See base.Engine."""
         library = self._load()
         engine = new_engine(library, limits, parallel=len(wasm) > _LARGE)
         binary = wasm if wasm.startswith(_MAGIC) else _binary(library, wasm)
+        if kind_of(binary) == "wasm-component":
+            from pyruntime.engine import component
+
+            return component.compiled(library, engine, binary)
         module, artefact = cell(), cell(2)
         check(library, library.wasmtime_module_new(engine, binary, len(binary), module), "not a valid Wasm module")
         check(library, library.wasmtime_module_serialize(module[0], artefact), "the compiled module")
         return bytes_at(artefact)
 
-    def load(self, artefact: "str | bytes", selection: "Selection", limits: base.Limits) -> "WasmtimeModule":
+    def load(self, artefact: "str | bytes", selection: "Selection", limits: base.Limits) -> "base.Module":
         """See base.Engine."""
         library = self._load()
         engine, module = new_engine(library, limits), cell()
+        if selection.kind == "wasm-component":
+            from pyruntime.engine import component
+
+            return component.load(library, engine, artefact, selection)
         if isinstance(artefact, str):
             path = artefact.encode("utf-8", "surrogateescape")
             error = library.wasmtime_module_deserialize_file(engine, path, module)
@@ -108,6 +123,9 @@ class Wasmtime:
         return self._library
 
 
+_ALWAYS = "no-cow,no-concurrency"  # what new_engine sets whatever the limits: an artefact of others does not load
+
+
 def settings(limits: base.Limits) -> str:
     """The names of what is not as the engine has it by default; each changes the code it makes."""
     asked = {
@@ -125,6 +143,8 @@ def new_engine(library: Library, limits: base.Limits, parallel: bool = False) ->
     # It would keep the artefact open, to map data from it when the guest begins. Who can open /proc/1/fd in the
     # container could then write to what other containers are started from.
     library.wasmtime_config_memory_init_cow_set(config, False)
+    # With it, a list of borrowed resources in the arguments of a host function of ours is an internal error of 50.0.1.
+    library.wasmtime_config_concurrency_support_set(config, False)
     library.wasmtime_config_epoch_interruption_set(config, "epochs" in asked)
     library.wasmtime_config_consume_fuel_set(config, "fuel" in asked)
     if "small" in asked:
@@ -149,8 +169,10 @@ class WasmtimeModule:
         self._library = library
         self._engine = engine
         self._exit_status: "int | None" = None
+        self._proc_exit = HostFunction(self._exit)  # kept: the library holds its address only
         self._results = self._signature(module, function)
         self._before = self._link(module)
+        self._sockets = self._make_sockets(module)
         self._faults = FaultHandlers()
 
     def _signature(self, module: int, function: str) -> int:
@@ -173,12 +195,14 @@ class WasmtimeModule:
     def _name(self, vector: int) -> str:
         return bytes_at(vector_at(vector)).decode("utf-8", "replace")
 
-    def _link(self, module: int) -> int:
+    def _link(self, module: int, sockets: "Sockets | None" = None) -> int:
         library = self._library
         linker = library.wasmtime_linker_new(self._engine)
         check(library, library.wasmtime_linker_define_wasi(linker), "wasmtime cannot provide WASI")
         library.wasmtime_linker_allow_shadowing(linker, True)
         self._own_proc_exit(linker)
+        if sockets is not None:
+            sockets.define(linker)
         before = cell()
         error = library.wasmtime_linker_instantiate_pre(linker, module, before)
         if error:
@@ -186,15 +210,27 @@ class WasmtimeModule:
         check(library, error, "it cannot be linked")
         return int(before[0])
 
-    def _explain(self, module: int) -> None:
-        """Raise Error for imports that are not WASI's; engines name the first one only, and not what it is."""
+    def _make_sockets(self, module: int) -> "tuple[Sockets, int] | None":
+        """For a module that can accept connections: our sockets, and the module linked with them in between."""
+        if not any(name == "sock_accept" for _, name in self._imports(module)):
+            return None
+        from pyruntime.engine.preview1 import SHAPES, Sockets, between
+
+        self._library.extend(SHAPES)
+        sockets = Sockets(self._library, self._engine, _binary(self._library, between().encode()))
+        return sockets, self._link(module, sockets)
+
+    def _imports(self, module: int) -> "list[tuple[str, str]]":
         library, imports = self._library, cell(2)
         library.wasmtime_module_imports(module, imports)
-        pairs = [
+        return [
             (self._name(library.wasm_importtype_module(item)), self._name(library.wasm_importtype_name(item)))
             for item in words(imports)
         ]
-        told = unresolved(pairs, tuple(name.decode() for name in WASI_NAMES))
+
+    def _explain(self, module: int) -> None:
+        """Raise Error for imports that are not WASI's; engines name the first one only, and not what it is."""
+        told = unresolved(self._imports(module), tuple(name.decode() for name in WASI_NAMES))
         if told:
             raise Error(told)
 
@@ -205,7 +241,6 @@ class WasmtimeModule:
         number[0] = library.wasm_valtype_new(_I32)
         library.wasm_valtype_vec_new(one, 1, number)
         shape = library.wasm_functype_new(one, none)
-        self._proc_exit = HostFunction(self._exit)  # kept: the library holds its address only
         for name in WASI_NAMES:
             arguments = (linker, name, len(name), b"proc_exit", 9, shape, self._proc_exit, None, None)
             check(library, library.wasmtime_linker_define_func_unchecked(*arguments), "proc_exit")
@@ -220,28 +255,30 @@ class WasmtimeModule:
         self._faults.restore()
         store = library.wasmtime_store_new(self._engine, None, None)
         context = library.wasmtime_store_context(store)
-        self._limit(store, context, guest.limits)
-        check(library, library.wasmtime_context_set_wasi(context, self._wasi(guest)), "WASI cannot be set up")
-        self._call(context, guest.function.encode())
+        limit(library, store, context, guest.limits)
+        before, kept = self._with_sockets(guest)
+        wasi = wasi_config(library, guest, kept)
+        check(library, library.wasmtime_context_set_wasi(context, wasi), "WASI cannot be set up")
+        self._call(before, context, guest.function.encode())
         return self._exit_status or 0
+
+    def _with_sockets(self, guest: base.Guest) -> "tuple[int, int]":
+        """What is instantiated, and how many descriptors are kept free for sockets."""
+        listeners = guest.network.listeners if guest.network else ()
+        if self._sockets is None or not listeners:
+            return self._before, 0
+        sockets, before = self._sockets
+        sockets.take(listeners)
+        return before, len(listeners)
 
     def interrupt(self) -> None:
         """Make a guest that computes trap at its next loop or call; for another thread."""
         self._library.wasmtime_engine_increment_epoch(self._engine)
 
-    def _limit(self, store: int, context: int, limits: base.Limits) -> None:
-        library = self._library
-        memory = _DEFAULT if limits.memory is None else limits.memory
-        library.wasmtime_store_limiter(store, memory, _TABLE, _DEFAULT, _DEFAULT, _DEFAULT)
-        if limits.fuel is not None:
-            check(library, library.wasmtime_context_set_fuel(context, limits.fuel), "fuel")
-        if limits.seconds is not None:
-            library.wasmtime_context_set_epoch_deadline(context, 1)
-
-    def _call(self, context: int, function: bytes) -> None:
+    def _call(self, before: int, context: int, function: bytes) -> None:
         library = self._library
         instance, trap, export = cell(2), cell(), cell(8)
-        error = library.wasmtime_instance_pre_instantiate(self._before, context, instance, trap)
+        error = library.wasmtime_instance_pre_instantiate(before, context, instance, trap)
         self._judge(error, trap[0])
         if self._exit_status is None:
             library.wasmtime_instance_export_get(context, instance, function, len(function), export)
@@ -256,7 +293,9 @@ class WasmtimeModule:
             return
         check(self._library, error, "the module cannot be started")
         if trap:
-            raise base.TrapError("\n".join([self._kind(trap), *self._backtrace(trap)]))
+            frames = cell(2)
+            self._library.wasm_trap_trace(trap, frames)
+            raise base.TrapError("\n".join([self._kind(trap), *backtrace(self._library, frames)]))
 
     def _kind(self, trap: int) -> str:
         code = buffer(bytes(4))
@@ -264,40 +303,57 @@ class WasmtimeModule:
             return TRAPS[bytes(code)[0]]
         return message(self._library.wasm_trap_message, trap)
 
-    def _backtrace(self, trap: int) -> "list[str]":
-        """A line for each frame, innermost first: the function's name and index, the offset in the binary."""
-        library, frames = self._library, cell(2)
-        library.wasm_trap_trace(trap, frames)
-        lines = []
-        for frame in words(frames)[:_FRAMES]:
-            index, offset = library.wasm_frame_func_index(frame), library.wasm_frame_module_offset(frame)
-            name = library.wasmtime_frame_func_name(frame)
-            shown = base.shown(self._name(name)) if name else "<no name>"
-            lines.append(f"    at {shown} (function {index}, offset {offset:#x})")
-        return lines
 
-    def _wasi(self, guest: base.Guest) -> int:
-        library = self._library
-        wasi: int = library.wasi_config_new()
-        pairs = [entry.partition("=") for entry in guest.env]
-        arguments = strings(guest.argv)
-        names = strings([name for name, _, _ in pairs])
-        values = strings([value for _, _, value in pairs])
-        if not library.wasi_config_set_argv(wasi, len(guest.argv), arguments):
-            raise Error("an argument is not UTF-8, and WASI has no other text")
-        if not library.wasi_config_set_env(wasi, len(pairs), names, values):
-            raise Error("an environment variable is not UTF-8, and WASI has no other text")
-        library.wasi_config_inherit_stdin(wasi)
-        library.wasi_config_inherit_stdout(wasi)
-        library.wasi_config_inherit_stderr(wasi)
-        for place, name, read_only in guest.preopens:
-            self._preopen(wasi, place, name, read_only)
-        return wasi
+def limit(library: Library, store: int, context: int, limits: base.Limits) -> None:
+    """Hold a new store to these limits. Raises Error."""
+    memory = _DEFAULT if limits.memory is None else limits.memory
+    library.wasmtime_store_limiter(store, memory, _TABLE, _DEFAULT, _DEFAULT, _DEFAULT)
+    if limits.fuel is not None:
+        check(library, library.wasmtime_context_set_fuel(context, limits.fuel), "fuel")
+    if limits.seconds is not None:
+        library.wasmtime_context_set_epoch_deadline(context, 1)
 
-    def _preopen(self, wasi: int, place: str, name: str, read_only: bool) -> None:
-        path, shown = (text.encode("utf-8", "surrogateescape") for text in (place, name))
-        if not self._library.wasi_config_preopen_dir(wasi, path, shown, not read_only):
-            raise Error(f"{place}: cannot be opened for the guest as {name}")
+
+def backtrace(library: Library, frames: "Any") -> "list[str]":
+    """A line for each of a wasm_frame_vec_t, innermost first: the function's name and index, the binary's offset."""
+    lines = []
+    for frame in words(frames)[:_FRAMES]:
+        index, offset = library.wasm_frame_func_index(frame), library.wasm_frame_module_offset(frame)
+        name = library.wasmtime_frame_func_name(frame)
+        shown = base.shown(bytes_at(vector_at(name)).decode("utf-8", "replace")) if name else "<no name>"
+        lines.append(f"    at {shown} (function {index}, offset {offset:#x})")
+    return lines
+
+
+def wasi_config(library: Library, guest: base.Guest, kept: int = 0) -> int:
+    """A wasi_config_t for a guest: arguments, environment, standard streams and directories. Raises Error.
+
+    `kept`: this many descriptors before the directories are taken, by the first of these, which is never shown there:
+    sockets will stand for their numbers.
+    """
+    wasi: int = library.wasi_config_new()
+    pairs = [entry.partition("=") for entry in guest.env]
+    arguments = strings(guest.argv)
+    names = strings([name for name, _, _ in pairs])
+    values = strings([value for _, _, value in pairs])
+    if not library.wasi_config_set_argv(wasi, len(guest.argv), arguments):
+        raise Error("an argument is not UTF-8, and WASI has no other text")
+    if not library.wasi_config_set_env(wasi, len(pairs), names, values):
+        raise Error("an environment variable is not UTF-8, and WASI has no other text")
+    library.wasi_config_inherit_stdin(wasi)
+    library.wasi_config_inherit_stdout(wasi)
+    library.wasi_config_inherit_stderr(wasi)
+    for place, name, _ in guest.preopens[:1] * kept:
+        _preopen(library, wasi, place, name, True)
+    for place, name, read_only in guest.preopens:
+        _preopen(library, wasi, place, name, read_only)
+    return wasi
+
+
+def _preopen(library: Library, wasi: int, place: str, name: str, read_only: bool) -> None:
+    path, shown = (text.encode("utf-8", "surrogateescape") for text in (place, name))
+    if not library.wasi_config_preopen_dir(wasi, path, shown, not read_only):
+        raise Error(f"{place}: cannot be opened for the guest as {name}")
 
 
 def absent(function: str, functions: "list[str]") -> str:

@@ -26,7 +26,7 @@ def protection() -> str:
     """What keeps the file behind /proc/self/exe from being written through it, "" for nothing. Raises OSError."""
     fd = os.open(LINK, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if _seals(fd) & _F_SEAL_WRITE:
+        if _is_sealed(fd):
             return "a sealed copy in memory"
         if os.fstatvfs(fd).f_flag & _ST_RDONLY and os.readlink(LINK) == "/":  # the root of a mount that is nowhere
             return "a read-only mount that is attached nowhere"
@@ -38,11 +38,12 @@ def protection() -> str:
     return "root's ownership of it" if foreign and os.geteuid() != 0 else ""
 
 
-def _seals(fd: int) -> int:
+def _is_sealed(fd: int) -> bool:
+    """Whether this file takes no write any more; any file of a tmpfs has seals, only not this one."""
     try:
-        return fcntl.fcntl(fd, _F_GET_SEALS)
-    except OSError:  # EINVAL: no memfd
-        return 0
+        return bool(fcntl.fcntl(fd, _F_GET_SEALS) & _F_SEAL_WRITE)
+    except OSError:  # EINVAL: of another filesystem
+        return False
 
 
 def protect() -> None:
@@ -61,7 +62,7 @@ def protect() -> None:
     try:
         replace_executable(fd)
     except OSError:
-        _begin_anew(fd if _seals(fd) else _sealed_copy())
+        _begin_anew(fd if _is_sealed(fd) else _sealed_copy())
     os.close(fd)
 
 

@@ -40,9 +40,10 @@ def join(
     profile = seccomp.Profile.from_json(container.own["seccomp"]) if "seccomp" in container.own else None
     unprivileged = identity.unprivileged(process, facts)
     filtered = seccomp.early(profile, unprivileged, facts, state_of(container))
-    make_filter, load_filter = seccomp.of_guest(profile, container.own["annotations"], facts)
     labels = identity.labels(process, facts, at_once=True)
     module = _module(container, process, facts)
+    networked = module is not None and module.network is not None
+    make_filter, load_filter = seccomp.of_guest(profile, container.own["annotations"], facts, networked)
     return [
         steps.OpenTarget(_CONTAINER, container, kinds),
         *_cgroup(container, sub_cgroup),
@@ -89,7 +90,7 @@ def _module(container: Container, process: Process, facts: Facts) -> "Wasm | Non
     from pyruntime.plan.wasm import Wasm  # while planning, and only for a module
 
     memory = container.own.get("resources", {}).get("memory", {}).get("limit")
-    return Wasm(facts.module, process, container.own["annotations"], memory, facts.in_user_namespace)
+    return Wasm(facts.module, process, container.own["annotations"], memory, facts.in_user_namespace, joins=True)
 
 
 def _found(process: Process, facts: Facts) -> "list[Step]":

@@ -50,8 +50,9 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
     process = config.process
     if process is None:
         raise ConfigError("process", "process property must not be empty")
-    module = _module(config, process, facts)
-    guest_filter = seccomp.of_guest(profile, config.annotations, facts)
+    module = _module(config, process, request, facts)
+    networked = module is not None and module.network is not None
+    guest_filter = seccomp.of_guest(profile, config.annotations, facts, networked)
     return [
         record.Reserve("the id", request.root, request.container_id, intent(config, request, facts, cgroup, profile)),
         *proxy,
@@ -170,7 +171,7 @@ def _barrier(request: Request) -> "list[Step]":
     return [record.MakeBarrier("rule: `start` releases the program")]
 
 
-def _module(config: Config, process: Process, facts: Facts) -> "Wasm | None":
+def _module(config: Config, process: Process, request: Request, facts: Facts) -> "Wasm | None":
     if facts.module is None:
         return None
     bring("wasm")
@@ -178,7 +179,7 @@ def _module(config: Config, process: Process, facts: Facts) -> "Wasm | None":
 
     resources = config.linux.resources
     memory = resources.memory.limit if resources is not None and resources.memory is not None else None
-    return Wasm(facts.module, process, config.annotations, memory, facts.in_user_namespace)
+    return Wasm(facts.module, process, config.annotations, memory, facts.in_user_namespace, request.listen_fds)
 
 
 def _process_settings(config: Config, process: Process, facts: Facts) -> "list[Step]":

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _WHERE = "linux.seccomp"
 _GUESTS = "rule: a Wasm module reaches no more of the kernel than its engine needs"
-_NETWORKED = ("pyruntime.wasm.network", "pyruntime.wasm.http")
-UNCONFINED = "pyruntime.wasm.seccomp"
 _SPEC_ALLOW = "SECCOMP_FILTER_FLAG_SPEC_ALLOW"
 
 
@@ -67,21 +65,24 @@ def compiled(asked: "Seccomp | None", facts: Facts) -> "tuple[Profile | None, li
     return profile, _warnings(asked, found.unknown)
 
 
-def of_guest(profile: "Profile | None", annotations: "dict[str, str]", facts: Facts) -> "tuple[list[Step], list[Step]]":
+def of_guest(
+    profile: "Profile | None", annotations: "dict[str, str]", facts: Facts, network: bool
+) -> "tuple[list[Step], list[Step]]":
     """The filter of a Wasm guest that has none of the configuration: the steps that make it, and those that load it.
 
-    The first go after the module is loaded, the second right before it is entered. Raises ConfigError.
+    The first go after the module is loaded, the second right before it is entered. `network`: whether the guest has
+    any. Raises ConfigError.
     """
     if facts.module is None or profile is not None:
         return [], []
-    asked = annotations.get(UNCONFINED, "")
+    from pyruntime.engine.annotations import SECCOMP
+
+    asked = annotations.get(SECCOMP, "")
     if asked == "unconfined":
         return [], []
     if asked:
-        raise ConfigError(f'annotations["{UNCONFINED}"]', f'expected "unconfined" or no such annotation, got "{asked}"')
+        raise ConfigError(f'annotations["{SECCOMP}"]', f'expected "unconfined" or no such annotation, got "{asked}"')
     from pyruntime.steps.guestfilter import FilterGuest, MakeGuestFilter
-
-    network = any(annotations.get(name) for name in _NETWORKED)
 
     def make(engine: str) -> bytes:
         bring("seccomp")

@@ -5,12 +5,14 @@ the container as its first act, while the host's files are there and readable. E
 """
 
 from pyruntime.config.process import Process
-from pyruntime.engine import annotations, base, cache, engines, preopens
+from pyruntime.engine import annotations, base, cache, engines, permissions, preopens
 from pyruntime.engine.select import Selection
+from pyruntime.pack import bring
 from pyruntime.steps import wasm
 from pyruntime.steps.base import Step
 
 _LOADED = "rule: the engine's code is read before the container's files are all there is"
+_HIDDEN = "rule: what the caller's environment and command line hold is not the container's"
 _CHECKED = "rule: what runs is what the container shows"
 
 
@@ -24,10 +26,20 @@ class Wasm:
         asked: "dict[str, str]",
         memory: "int | None",
         in_user_namespace: bool,
+        listen_fds: int = 0,
+        joins: bool = False,
     ) -> None:
-        """`asked` are the container's annotations, `memory` its limit in bytes. Raises ConfigError."""
+        """`asked` are the container's annotations, `memory` its limit in bytes, `listen_fds` the sockets it is passed.
+
+        `joins`: the process joins a container that runs. Raises ConfigError.
+        """
         space = next((entry.soft for entry in process.rlimits if entry.type == "RLIMIT_AS"), None)
         self.limits, self.demanded = annotations.limits(asked, memory, space)
+        self.network = permissions.network(asked, selection, listen_fds, joins)
+        if selection.kind == "wasm-component":
+            bring("component")
+        if self.network is not None and self.network.outgoing and selection.kind == "wasm-component":
+            import pyruntime.engine.wasi.tls  # noqa: F401 - while there are files to import it from
         self.selection = selection
         self.process = process
         self.nested = in_user_namespace
@@ -49,12 +61,15 @@ class Wasm:
 
     def check(self) -> "list[Step]":
         """Init lane, in the container's root, as root."""
-        return [wasm.CheckModule(_CHECKED, self.selection, cache.digest_of)]
+        return [
+            wasm.CheckModule(_CHECKED, self.selection, cache.digest_of),
+            wasm.HideCommand(_HIDDEN, self.process.args),
+        ]
 
     def enter(self) -> Step:
         """The last step, in the place of execve."""
         process = self.process
         function = self.selection.function
         argv = self.selection.argv(process.args)
-        guest = base.Guest(argv, [], process.cwd, self.preopens, function, self.limits)
+        guest = base.Guest(argv, [], process.cwd, self.preopens, function, self.limits, self.network)
         return wasm.EnterModule(self.selection.because, guest, base.guest_env, base.run)

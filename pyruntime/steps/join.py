@@ -51,6 +51,9 @@ class OpenTarget(Step):
         """Init is not dumpable until it is the program: an ordinary user has no right to its files in /proc so far."""
         if life.status(self.container) == "created":
             return f"cannot exec in a created container without root: {text}; start {self.container.id} first"
+        if self.container.own.get("wasm"):
+            closed = "a module's process is never open to others, as its engine's memory would be the guest's too"
+            return f"cannot exec in the Wasm container {self.container.id} without root: {text}; {closed}"
         return f"cannot enter the namespaces of container {self.container.id}: {text}; exec as the user who made it"
 
 

@@ -113,6 +113,7 @@ class Clone(Step):
         walker.split(child=pid == 0)
         if not pid:
             process.rename(shown, _NAME)
+            walker.objects["command line"] = shown
         if home is not None and pid:
             ns.setns(home, "pid")
             os.close(home)

@@ -10,7 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.walk.walker import Walker
 
-_S_IFMT, _S_IFDIR = 0o170000, 0o040000
+_S_IFMT, _S_IFDIR, _S_IFREG = 0o170000, 0o040000, 0o100000
+_WASM = b"\0asm"
 DEFAULT_PATH = "/bin:/usr/bin"
 
 
@@ -38,6 +39,11 @@ class FindProgram(Step):
             raise self._error(f"stat {path}: {reason(error)}") from None
         if found.st_mode & _S_IFMT == _S_IFDIR:
             raise self._error("permission denied: it is a directory")
+        if found.st_mode & _S_IFMT == _S_IFREG and _begins(path) == _WASM:
+            raise self._error(
+                "exec format error: it is WebAssembly, which was not found there from outside the container; "
+                "name it by a path without symlinks, in the rootfs or on a bind mount of a directory"
+            )
         if not os.access(path, os.X_OK):
             raise self._error(f"permission denied: mode is {found.st_mode & 0o7777:04o}, needs an x bit")
 
@@ -60,6 +66,20 @@ class FindProgram(Step):
 
     def _error(self, reason: str) -> Error:
         return Error(f'exec: "{self.program}": {reason}')
+
+
+def _begins(path: str) -> bytes:
+    """A file's first four bytes; none of one that may be executed and not read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, 4)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
 
 
 class PassDescriptors(Step):

@@ -3,7 +3,7 @@
 import posix as os
 
 from pyruntime.errors import Error, explain_oserror
-from pyruntime.kernel import process
+from pyruntime.kernel import caller, process
 from pyruntime.steps.base import HOST, Step
 
 TYPE_CHECKING = False
@@ -84,6 +84,23 @@ class CheckModule(Step):
         )
 
 
+class HideCommand(Step):
+    """Show the guest's command line, as execve would, and nothing of the environment of our own command."""
+
+    def __init__(self, because: str, words: "list[str]") -> None:
+        super().__init__(because)
+        self.words = [word.encode("utf-8", "surrogateescape") for word in words]
+
+    def describe(self) -> str:
+        words = b" ".join(self.words).decode("utf-8", "backslashreplace")
+        return f"overwrite in memory our own command line by {words}, and our environment by nothing"
+
+    def run(self, walker: "Walker") -> None:
+        process.rename(walker.objects.get("command line"), b"\0".join(self.words))
+        caller.set_name(self.words[0])
+        caller.forget_environment()
+
+
 class EnterModule(Step):
     """Run the module in this process, where a native container would execve."""
 
@@ -112,6 +129,6 @@ class EnterModule(Step):
             else []
         )
         self.guest.env = self.guest_env(entries, self.guest.cwd)
-        process.close_above(2)
+        process.close_above(2 + len(self.guest.network.listeners if self.guest.network else ()))
         walker.channel = None
         os._exit(self.enter(walker.objects[_SLOT], self.guest))  # type: ignore[arg-type]

@@ -40,7 +40,7 @@ def test_a_verb_has_every_flag_that_callers_pass(name: str) -> None:
 def test_every_verb_is_there() -> None:
     lifecycle = {"create", "start", "run", "state", "kill", "delete", "exec", "pause", "resume", "update"}
     more = {"list", "ps", "events", "spec", "features", "checkpoint", "restore", "help"}
-    look = {"explain", "step", "check", "inspect", "doctor", "wasm"}
+    look = {"explain", "step", "check", "inspect", "doctor", "setup", "wasm"}
     assert set(VERBS) == lifecycle | more | look
 
 
@@ -91,7 +91,7 @@ def test_short_forms(verb: str, shorts: "dict[str, str]") -> None:
 def test_kinds_that_callers_count_on() -> None:
     kinds = {(verb, option.name): option.kind for verb, table in TABLES.items() for option in table}
     lists = {("exec", "env"), ("exec", "cap"), ("exec", "additional-gids"), ("exec", "cgroup")}
-    lists |= {("checkpoint", "empty-ns"), ("restore", "empty-ns"), ("wasm", "annotation")}
+    lists |= {("checkpoint", "empty-ns"), ("restore", "empty-ns"), ("wasm", "annotation"), ("spec", "set")}
     assert {key for key, kind in kinds.items() if kind == LIST} == lists
     assert kinds["create", "preserve-fds"] == INT
     assert kinds["update", "memory-swap"] == SIZE

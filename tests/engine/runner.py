@@ -11,6 +11,10 @@ import os
 import resource
 import signal
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyruntime.engine import base
 
 REFUSED = ("import", "open", "ctypes.dlopen", "subprocess.Popen", "os.listdir")
 
@@ -28,6 +32,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--memory", type=int)
     parser.add_argument("--fuel", type=int)
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--http", default="", help="address:port to serve at")
+    parser.add_argument("--network", help="the addresses that may be reached, or all")
+    parser.add_argument("--listen", type=int, default=0, help="this many sockets from descriptor 3 on")
     parser.add_argument("--in-place", action="store_true", help="no fork: this process becomes the guest")
     parser.add_argument("argv", nargs="*")
     return parser.parse_args()
@@ -51,24 +58,33 @@ def refuse(event: str, details: object) -> None:
         os._exit(99)
 
 
+def network(asked: argparse.Namespace) -> "base.Network | None":
+    from pyruntime.engine import base
+
+    if not asked.http and asked.network is None and not asked.listen:
+        return None
+    addresses = () if asked.network in (None, "all") else tuple(asked.network.split(","))
+    return base.Network(tuple(range(3, 3 + asked.listen)), asked.http, asked.network is not None, addresses)
+
+
 def main() -> int:
     asked = arguments()
     from pyruntime.engine import base
     from pyruntime.engine.engines import load
-    from pyruntime.engine.select import Selection
+    from pyruntime.engine.select import Selection, kind_of
     from pyruntime.errors import Error
 
     limits = base.Limits(asked.memory, asked.fuel, asked.seconds, asked.rlimit_as)
     try:
         with open(asked.module, "rb") as file:
             wasm = file.read()
-        selection = Selection(asked.engine, asked.module, wasm, "the test", function=asked.function)
+        selection = Selection(asked.engine, asked.module, wasm, "the test", kind_of(wasm), asked.function)
         module = load(selection, limits)
     except Error as error:
         sys.exit(f"refused: {error}")
     assert len(os.listdir("/proc/self/task")) == 1, "preparing left threads behind"
     preopens = [(*pair.split(":"), pair in asked.read_only) for pair in asked.preopen]
-    guest = base.Guest(asked.argv, asked.env, "/", preopens, asked.function, limits)
+    guest = base.Guest(asked.argv, asked.env, "/", preopens, asked.function, limits, network(asked))
     child = 0 if asked.in_place else os.fork()
     if child == 0:
         confine(asked)

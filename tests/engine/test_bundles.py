@@ -33,7 +33,7 @@ def built(name: str, bundle: Path) -> Config:
 
 def test_every_bundle_has_its_parts() -> None:
     names = sorted(path.name for path in BUNDLES.iterdir() if path.is_dir())
-    assert names == sorted((*WITH_BUSYBOX, *WITH_COMPILER, "hello-wasm", "python-wasm"))
+    assert names == sorted((*WITH_BUSYBOX, *WITH_COMPILER, "hello-wasm", "http-echo", "python-wasm"))
     for name in names:
         for part in ("README.md", "build", "config.json"):
             assert (BUNDLES / name / part).is_file()

@@ -27,6 +27,7 @@ class Fake:
     name = "fake"
     kinds = ("wasm-module",)
     limits = ("fuel",)
+    writes_files = False
 
     def __init__(self, act: "Callable[[], object]", absent: str = "") -> None:
         self.act = act

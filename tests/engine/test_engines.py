@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pyruntime.engine import engines, find
+from pyruntime.engine import engines, find, native
 from pyruntime.engine.base import Limits
 from pyruntime.engine.engines import load, make, survey
 from pyruntime.engine.select import ENGINES, Selection
@@ -15,6 +15,7 @@ from pyruntime.errors import Error, Unsupported
 @pytest.fixture
 def no_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(find, "places", lambda: [str(tmp_path)])
+    monkeypatch.setattr(native, "directories", lambda: [str(tmp_path)])
 
 
 def selection(engine: str = "", wasm: bytes = b"(module)") -> Selection:
@@ -53,6 +54,9 @@ def test_every_engine_answers_with_its_reason() -> None:
 def test_a_bad_module_is_told_with_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
     class Picky:
         name = "picky"
+        kinds = ("wasm-module",)
+        limits = ()
+        writes_files = False
 
         def probe(self) -> str:
             return "1"

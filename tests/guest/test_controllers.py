@@ -43,7 +43,7 @@ def limited(rt: Runtime, make: "Callable[..., Bundle]") -> "Iterator[Limited]":
 
 
 def ended(rt: Runtime, id: str) -> bool:
-    """Whether a container's init is gone; it waits until those of `exec --detach` were reaped, which are our children."""
+    """Whether a container's init is gone; it waits until we have reaped those of `exec --detach`, our children."""
     leaks.reap()
     return rt.status(id) in ("stopped", "")
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,13 @@ def test_another_way_where_one_is_refused(gone: str) -> None:
     script = REFUSED + f"exe.{gone} = refuse\nexe.protect(); print(exe.protection(), sys.argv[1:])"
     done = python(script, "one", "two words")
     assert (done.stdout, done.stderr) == ("a sealed copy in memory ['one', 'two words']\n", "")
+
+
+def test_a_file_of_a_tmpfs_is_no_sealed_copy() -> None:
+    """Every one has a seal, the one that forbids more of them."""
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        done = python("print(exe._is_sealed(posix.open(sys.argv[1], posix.O_RDONLY)))", file.name)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
 
 
 def test_no_way_is_an_error() -> None:

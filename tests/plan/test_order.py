@@ -28,7 +28,7 @@ STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("names", {"SetHostname", "SetDomainname"}),
     ("sysctls", {"SetSysctls"}),
     ("seals", {"RemountReadonly"}),
-    ("the module, as root still", {"CheckModule"}),
+    ("the module, as root still", {"CheckModule", "HideCommand"}),
     ("labels, with every right still", {"SetAppArmorProfile", "SetSELinuxLabel"}),
     ("what needs root", {"OwnStdio", "BuildEnvironment", "EnterCwd", "SetUmask", "SetRlimits", "SetNoNewPrivs",
                          "DropBounding"}),
@@ -155,7 +155,15 @@ def test_steps_follow_the_table(variant: str) -> None:
 
 def test_the_table_has_nothing_that_no_plan_uses() -> None:
     used = {key(step) for config, asked in VARIANTS.values() for step in plan(config, asked=request(**asked))}
-    module = {"PrepareModule", "MakeGuestFilter", "LoadModule", "CheckModule", "FilterGuest", "EnterModule"}
+    module = {
+        "PrepareModule",
+        "MakeGuestFilter",
+        "LoadModule",
+        "CheckModule",
+        "HideCommand",
+        "FilterGuest",
+        "EnterModule",
+    }
     assert set(RANK) - used == {*module, "UseMountCall"}
 
 

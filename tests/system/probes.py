@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.system.wat import CREATE, DIRECTORY, READ, ROOT, WRITE, Program
+from tests.system.wat import APPEND, CREATE, DIRECTORY, READ, ROOT, WRITE, Program
 
 _EVENTS, _SUBSCRIPTIONS = 3072, 2048
 DESCRIPTOR_CALLS: "dict[str, tuple[int, ...]]" = {  # with what follows the descriptor
@@ -27,6 +27,8 @@ def files() -> Program:
     program.say("open", program.open(0, "tmp/file", CREATE, READ | WRITE)).say("write", program.write(0, "x" * 30))
     for name, more in DESCRIPTOR_CALLS.items():
         program.say(name, program.call(name, program.slot(0), *more))
+    appending = program.open(2, "tmp/file", rights=READ | WRITE, mode=APPEND)
+    program.say("append", appending).say("appended", program.write(2, "more"))
     program.say("mkdir", program.path("path_create_directory", "tmp/folder"))
     program.say("opendir", program.open(1, "tmp/folder", DIRECTORY))
     program.say("symlink", program.symlink("file", "tmp/link")).say("link", program.link("tmp/file", "tmp/second"))
@@ -96,11 +98,16 @@ def recursion() -> Program:
     return Program(more="(func $deeper (call $deeper))").do("(call $deeper)")
 
 
+def endless() -> Program:
+    """For the time limit."""
+    return Program().loop()
+
+
 def status() -> Program:
     return Program().exit(7)
 
 
 PROBES: "dict[str, Callable[[], Program]]" = {
     probe.__name__: probe
-    for probe in (streams, files, clocks, waiting, memory, sockets, trap, division, recursion, status)
+    for probe in (streams, files, clocks, waiting, memory, sockets, trap, division, recursion, endless, status)
 }

@@ -180,6 +180,8 @@ def test_killed_while_mapping(rt: Runtime, bundle: Bundle, source: Path) -> None
         name = new_id()
         command = ["strace", "-D", "-qq", "-f", "-o", "/dev/null", "-e", f"inject={call}:signal=KILL:when={when}"]
         command += rt.command("run", "--bundle", bundle.path, name)
-        subprocess.run(command, capture_output=True, check=False, timeout=20, stdin=subprocess.DEVNULL)
+        subprocess.run(
+            command, capture_output=True, check=False, timeout=20 * harness.PATIENCE, stdin=subprocess.DEVNULL
+        )
         rt("delete", "--force", name)
     harness.wait_until(lambda: not rt.containers(), "no state is left")

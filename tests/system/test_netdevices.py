@@ -105,7 +105,7 @@ def test_a_device_comes_with_what_is_its_own(
 
 def test_into_a_namespace_that_is_joined(rt: Runtime, bundle: Bundle, pair: None, tmp_path: Path) -> None:
     """Such a one outlives the container, and so does what was moved into it."""
-    holder = subprocess.Popen(["unshare", "--net", "sleep", "60"])
+    holder = subprocess.Popen(["unshare", "--net", "sleep", "1000"])
     try:
         path = f"/proc/{holder.pid}/ns/net"
         while os.readlink(path) == os.readlink("/proc/self/ns/net"):

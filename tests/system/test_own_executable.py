@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.harness import ROOT, Bundle, Runtime, mount, new_id, wait_until
+from tests.system.harness import PATIENCE, ROOT, Bundle, Runtime, mount, new_id, wait_until
 
 STRACE = shutil.which("strace")
 PYTHON = Path("/usr/bin/python3").resolve()
@@ -173,7 +173,9 @@ def under_strace(rt: Runtime, tmp_path: Path, verb: str, faults: "list[str]", *w
     inject = [word for fault in faults for word in ("-e", f"inject={fault}")]
     command = [str(STRACE), "-qq", "-o", "/dev/null", *inject, *rt.command(verb, *words)]
     with (tmp_path / "err").open("wb") as err:  # a created container would hold a pipe open
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=err, stderr=err, check=False, timeout=60)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=err, stderr=err, check=False, timeout=60 * PATIENCE
+        )
     return done.returncode, (tmp_path / "err").read_text()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.harness import Bundle, Result, Runtime, new_id
+from tests.system.harness import PATIENCE, Bundle, Result, Runtime, new_id
 
 Make = Callable[..., Bundle]
 KINDS = ("bounding", "permitted", "effective", "inheritable", "ambient")
@@ -83,7 +83,7 @@ def test_rule_41_nothing_is_inherited_from_the_caller(rt: Runtime, make: Make) -
     bundle.write()
     rich = ["setpriv", "--inh-caps=+chown,+kill", "--ambient-caps=+chown,+kill"]
     words = rt.command("run", "--bundle", bundle.path, name)
-    done = subprocess.run([*rich, *words], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*rich, *words], capture_output=True, text=True, timeout=60 * PATIENCE, check=False)
     if "setpriv" in done.stderr:
         pytest.skip(f"needs a setpriv that sets ambient capabilities: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr

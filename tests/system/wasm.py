@@ -16,6 +16,7 @@ from tests.system.wat import Program
 
 Make = Callable[..., Bundle]
 Alive = Callable[..., str]
+TEXT = ("wasmtime", "wasmer")  # engines that take WAT
 BUSY = 0.2  # seconds of CPU after which a guest that loops has certainly begun
 
 
@@ -37,15 +38,23 @@ class Wasm:
     def __call__(self, program: "Program | str | bytes", *arguments: str) -> Bundle:
         """A bundle of the guest with these arguments."""
         bundle = self.make("/guest.wasm", *arguments)
-        put(bundle, "guest.wasm", program)
+        put(bundle, "guest.wasm", program, self.engine)
         bundle.config["annotations"] = {"run.oci.handler": f"{self.engine}-smart"}
         return bundle
 
 
-def put(bundle: Bundle, name: str, program: "Program | str | bytes") -> None:
-    """Put another guest in a bundle's rootfs."""
+def put(bundle: Bundle, name: str, program: "Program | str | bytes", engine: str = "wasmtime") -> None:
+    """Put another guest in a bundle's rootfs, as a binary if the engine takes no text."""
     content = program.text() if isinstance(program, Program) else program
-    (bundle.rootfs / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    if isinstance(content, str):
+        content = content.encode() if engine in TEXT else binary(content)
+    (bundle.rootfs / name).write_bytes(content)
+
+
+def binary(text: str) -> bytes:
+    """The module that is written as this text."""
+    wasmtime = pytest.importorskip("wasmtime", reason="wasmtime, which translates the tests' text, is not installed")
+    return bytes(wasmtime.wat2wasm(text))
 
 
 @pytest.fixture(params=ENGINES)

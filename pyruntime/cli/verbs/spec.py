@@ -1,4 +1,4 @@
-"""`spec`: write a config.json to begin with, or with --wasm a whole bundle around a WebAssembly program."""
+"""`spec`: write a config.json to begin with, or a whole bundle: around a Wasm program, busybox, a folder, an image."""
 
 import posix as os
 
@@ -10,32 +10,83 @@ from pyruntime.report.jsonout import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyruntime.cli.defaultspec import Json
+    from pyruntime.cli.grammar import Options
 
 
 def run(context: Context) -> int:
-    """spec [--bundle DIR] [--file FILE] [--rootless] [--wasm MODULE [ARGUMENT...]]; FILE is relative to the bundle."""
+    """spec; --file is relative to the bundle."""
     options = context.options
     name = options.text("file") or "config.json"
     bundle = absolute(options.text("bundle") or ".")
-    module = options.text("wasm")
-    if module is not None:
-        _wasm(absolute(module), bundle, name, context.arguments, options.flag("rootless"))
+    if any(options.given(flag) for flag in _WHOLE) or context.arguments:
+        _whole(context, bundle, name)
         return 0
-    if context.arguments:
-        raise UsageError('"spec" takes arguments after --wasm FILE only: those of the program')
     _write(absolute(name, bundle), name, _text(document(options.flag("rootless"))))
     return 0
 
 
-def _wasm(module: str, folder: str, name: str, arguments: "list[str]", rootless: bool) -> None:
+_ROOTS = ("wasm", "busybox", "rootfs", "oci-layout")
+_WHOLE = (*_ROOTS, "memory", "cpus", "pids", "set")
+
+
+def _whole(context: Context, bundle: str, name: str) -> None:
+    """A document with what the flags ask for, and the root file system that goes with it. Raises Error."""
+    from pyruntime.cli import specparts  # engines want the bare document only
+
+    options, words = context.options, context.arguments
+    roots = [flag for flag in _ROOTS if options.given(flag)]
+    if len(roots) > 1:
+        raise UsageError(f"spec: --{roots[0]} and --{roots[1]} each make a root file system; give one of them")
+
+    def finish(found: "Json") -> bytes:
+        specparts.limits(found, options)
+        specparts.settings(found, options.many("set"))
+        specparts.demand_sound(found)
+        return _text(found)
+
+    module = options.text("wasm")
+    if module is not None:
+        _wasm(absolute(module), bundle, name, words, options.flag("rootless"), finish)
+    else:
+        _linux(options, bundle, name, words, finish)
+
+
+def _linux(options: "Options", folder: str, name: str, words: "list[str]", finish: "Callable[[Json], bytes]") -> None:
+    from pyruntime.cli import rootfiles, specparts
+
+    found, made = document(options.flag("rootless")), rootfiles.Made()
+    layout, given = options.text("oci-layout"), options.text("rootfs")
+    try:
+        made.folder(folder)
+        if given is not None:
+            found["root"]["path"] = absolute(given)
+        if options.flag("busybox"):
+            rootfiles.busybox(made, f"{folder}/rootfs")
+        elif layout is not None:
+            from pyruntime.cli import ocilayout
+
+            made.tree(f"{folder}/rootfs")
+            ocilayout.settle(found, ocilayout.unpack(absolute(layout), f"{folder}/rootfs"))
+        specparts.program(found, words)
+        _write(absolute(name, folder), name, finish(found))
+    except Error:
+        made.undo()
+        raise
+
+
+def _wasm(
+    module: str, folder: str, name: str, arguments: "list[str]", rootless: bool, finish: "Callable[[Json], bytes]"
+) -> None:
     """Make the bundle, whole or not at all. Raises Error."""
     from pyruntime.cli import wasmspec  # few callers want one
 
     bundle = wasmspec.Bundle(folder)
     try:
         program = bundle.place(module)
-        _write(absolute(name, folder), name, _text(wasmspec.document(program, arguments, rootless)))
+        _write(absolute(name, folder), name, finish(wasmspec.document(program, arguments, rootless)))
     except Error:
         bundle.undo()
         raise

@@ -38,6 +38,16 @@ TABLE = {
         "7 path_resolution",
         ("LoadModule",),
     ),
+    "HideCommand": Why(
+        "A native program begins with memory of its own: execve throws the runtime's away. A module is entered without "
+        "it, and the guest, where it is root, may read /proc/self/environ: what stands there is of whoever called "
+        "the runtime. crun rewrites the command line too.",
+        "prctl(PR_SET_NAME)",
+        (("ENOENT", "this C library does not tell where the environment lies"),),
+        "tr '\\0' ' ' < /proc/PID/cmdline; wc -c < /proc/PID/environ",
+        "5 proc, 2 prctl",
+        ("LoadModule",),
+    ),
     "MakeGuestFilter": Why(
         "config.json has no seccomp profile, so the module gets one of ours. What an engine needs differs, so it is "
         "made once the module is prepared, and on the host's side, where modules of Python can still be imported.",

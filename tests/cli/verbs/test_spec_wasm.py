@@ -115,8 +115,9 @@ def test_a_full_disk_leaves_nothing(box: Box) -> None:
     assert not box.bundle.exists()
 
 
-def test_arguments_belong_to_a_module(box: Box) -> None:
-    assert "after --wasm FILE only" in box.error("spec", "sh")
+def test_arguments_without_a_module_are_a_program_of_linux(box: Box) -> None:
+    box.ok("spec", "-b", str(box.bundle), "echo", "hello")
+    assert written(box.bundle / "config.json")["process"]["args"] == ["echo", "hello"]
 
 
 # Ends with the number of environment variables it was given.

@@ -1,0 +1,64 @@
+"""Sections: what is found and what is left out, of real modules and of damaged ones."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyruntime.engine.binary import has_start, memories, sections, without_custom
+from pyruntime.engine.refuse import require_memory
+from pyruntime.errors import Error
+
+wasmtime = pytest.importorskip("wasmtime", reason="wasmtime, which translates the text, is not installed")
+
+
+def binary(text: str) -> bytes:
+    return bytes(wasmtime.wat2wasm(text))
+
+
+def custom(name: bytes, content: bytes) -> bytes:
+    body = bytes([len(name)]) + name + content
+    return bytes([0, len(body)]) + body
+
+
+PLAIN = binary('(module (memory 3) (func (export "_start")))')
+
+
+def test_a_custom_section_is_left_out_and_others_stay() -> None:
+    ours, other = custom(b"wasmedge", b"native code"), custom(b"name", b"kept")
+    assert without_custom(PLAIN + ours + other + ours, b"wasmedge") == PLAIN + other
+    assert without_custom(PLAIN, b"wasmedge") == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("text", "pages"),
+    [
+        ("(module)", []),
+        ("(module (memory 3))", [3]),
+        ("(module (memory 200 300) (memory 1))", [200, 1]),
+        ("(module (memory i64 2 70000))", [2]),
+        ('(module (import "a" "b" (memory 9)))', []),
+    ],
+)
+def test_memories_of_its_own(text: str, pages: "list[int]") -> None:
+    assert memories(binary(text)) == pages
+
+
+def test_a_start_section() -> None:
+    assert has_start(binary("(module (func) (start 0))"))
+    assert not has_start(PLAIN)
+
+
+def test_memory_beyond_the_limit_is_refused() -> None:
+    require_memory(PLAIN, None)
+    require_memory(PLAIN, 3 << 16)
+    with pytest.raises(Error, match="starts with 196608 bytes of memory, and its limit is 196607"):
+        require_memory(PLAIN, (3 << 16) - 1)
+
+
+@given(st.binary(max_size=64))
+def test_damage_is_an_error_and_never_another(tail: bytes) -> None:
+    try:
+        assert sum(end - start for _, start, _, end in sections(PLAIN[:8] + tail)) == len(tail)
+        without_custom(PLAIN[:8] + tail, b"wasmedge")
+    except Error:
+        pass
