@@ -29,8 +29,7 @@ def docker(root: str, program: str) -> Plan:
     """daemon.json; Docker has no folder of drop-ins."""
     path = f"{root}/etc/docker/daemon.json"
     change = JsonEntry(path, ("runtimes", "pyruntime"), snippets.docker(program))
-    hint = "" if snippets.SYSTEMD_DRIVER else f', with "exec-opts": ["native.cgroupdriver=cgroupfs"] in {path}'
-    return Plan("Docker", change, f"systemctl restart docker{hint}; docker run --runtime pyruntime …")
+    return Plan("Docker", change, "systemctl restart docker; docker run --runtime pyruntime …")
 
 
 def podman(root: str, program: str) -> Plan:

@@ -92,7 +92,7 @@ def test_containerd_reads_it_under_the_plugin_of_its_version(name: str, tmp_path
     plugin = "io.containerd.grpc.v1.cri" if V2 in files.values() else "io.containerd.cri.v1.runtime"
     runtimes = found["plugins"][plugin]["containerd"]["runtimes"]
     assert runtimes["pyruntime"]["runtime_type"] == "io.containerd.runc.v2"
-    assert runtimes["pyruntime"]["options"] == {"BinaryName": PROGRAM, "SystemdCgroup": snippets.SYSTEMD_DRIVER}
+    assert runtimes["pyruntime"]["options"] == {"BinaryName": PROGRAM, "SystemdCgroup": True}
     assert ("runc" in runtimes) == (name == "containerd 1")
 
 
