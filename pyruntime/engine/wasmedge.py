@@ -11,7 +11,7 @@ from pyruntime.engine.binary import PAGE, without_custom
 from pyruntime.engine.cdata import cell, strings
 from pyruntime.engine.faults import FaultHandlers
 from pyruntime.engine.find import cpu
-from pyruntime.engine.native import Library, Text, seek_library, identity, text, text_at, text_of
+from pyruntime.engine.native import Library, Text, identity, seek_library, text, text_at, text_of
 from pyruntime.engine.proposals import supported
 from pyruntime.engine.refuse import (
     absent,

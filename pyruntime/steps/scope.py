@@ -75,7 +75,11 @@ class StartScope(Step):
         """The cgroup that the process is in by now. Raises Error if it is another one than the state tells of."""
         found = tree.read_own(self.tree, pid)
         if found != self.path:
-            raise Error(f"systemd unit {self.unit}: its process is in the cgroup {found}, expected {self.path}")
+            see = f"journalctl{' --user' if self.about.user else ''} -u {self.unit}"
+            raise Error(
+                f"systemd unit {self.unit}: has not taken its process, which is in the cgroup {found} and not in "
+                f"{self.path}; see: {see}"
+            )
         return self.tree.directory(found)
 
     def _why(self) -> str:

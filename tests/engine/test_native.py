@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyruntime.engine.cdata import address, buffer
-from pyruntime.engine.native import SETTING, Library, directories, seek_library, identity, text, text_at, text_of
+from pyruntime.engine.native import SETTING, Library, directories, identity, seek_library, text, text_at, text_of
 from pyruntime.errors import Error
 
 NAMES = ("libengine.so.1", "libengine.so")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-NAME = ctypes.util.seek_library("seccomp")
+NAME = ctypes.util.find_library("seccomp")
 UNKNOWN = -1  # __NR_SCMP_ERROR
 OPTIMIZE = 8  # SCMP_FLTATR_CTL_OPTIMIZE
 TOKENS = {  # <seccomp.h>

@@ -7,7 +7,7 @@ _CRI = {2: '"io.containerd.grpc.v1.cri"', 3: "'io.containerd.cri.v1.runtime'"}
 
 
 def docker(program: str) -> "dict[str, object]":
-    """The entry of daemon.json's `runtimes`."""
+    """The entry of daemon.json's `runtimes`; dockerd itself asks for the cgroup driver that it uses."""
     return {"path": program}
 
 
