@@ -27,6 +27,9 @@ THEMES = {
         *("pyruntime.plan.wasm", "pyruntime.engine.wasmtime", "pyruntime.steps.guestfilter", "pyruntime.seccomp.wasm"),
         *_SECCOMP,
     ),
+    "component": ("pyruntime.engine.component", "pyruntime.engine.wasi.service"),
+    "wasmedge": ("pyruntime.engine.wasmedge",),
+    "wamr": ("pyruntime.engine.wamr",),
 }
 
 _HERE = __file__.rpartition("/")[0]

@@ -89,7 +89,11 @@ def commands(page: Path) -> "list[Command]":
 
 def has_engine(launcher: Path) -> bool:
     done = subprocess.run([launcher, "features"], capture_output=True, check=True)
-    return any(name == f"pyruntime.wasm.{engine}" for engine in select.ENGINES for name in json.loads(done.stdout)["annotations"])
+    return any(
+        name == f"pyruntime.wasm.{engine}"
+        for engine in select.ENGINES
+        for name in json.loads(done.stdout)["annotations"]
+    )
 
 
 def controllers() -> "list[str]":

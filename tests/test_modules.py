@@ -129,3 +129,37 @@ def test_every_verb_of_a_life_is_lean(launcher: Path, bundle: Path, container: "
         status, modules = loaded(launcher, bundle, "--root", str(root), verb, *words)
         assert status == 0, verb
         assert_lean(verb, modules)
+
+
+WAT = b'(module (memory (export "memory") 1) (func (export "_start") (loop $again (br $again))))'
+
+
+@pytest.mark.root
+def test_a_module_is_as_lean(launcher: Path, bundle: Path, container: "tuple[Path, str]") -> None:
+    """What is kept of it is loaded by what every interpreter has; compiling may take more."""
+    if not has_wasmtime(launcher):
+        pytest.skip("needs wasmtime, beside the launcher or in the system (docs/how-to/run-wasm.md)")
+    root, name = container
+    (bundle / "rootfs" / "loop.wat").write_bytes(WAT)
+    config = json.loads((bundle / "config.json").read_text())
+    config["process"]["args"] = ["/loop.wat"]
+    (bundle / "config.json").write_text(json.dumps(config))
+    words = ["--bundle", str(bundle), name]
+    seen = []
+    for _ in range(2):
+        status, modules = loaded(launcher, bundle, "--root", str(root), "create", *words)
+        assert status == 0
+        status, _ = loaded(launcher, bundle, "--root", str(root), "delete", "--force", name)
+        assert status == 0
+        seen.append(modules)
+    assert_lean("create", seen[1] - {"_blake2"})
+    assert "pyruntime.engine.wasmtime" in seen[1]
+    assert {"pyruntime.engine.confine", "pyruntime.engine.component"} & seen[1] == set()
+
+
+def has_wasmtime(launcher: Path) -> bool:
+    """Whether the launcher of the copied tree finds it, there or where this tree has it."""
+    if (ROOT / ".venv").is_dir() and not (launcher.parents[1] / ".venv").exists():
+        (launcher.parents[1] / ".venv").symlink_to(ROOT / ".venv")
+    done = subprocess.run([launcher, "features"], capture_output=True, check=True)
+    return "pyruntime.wasm.wasmtime" in json.loads(done.stdout)["annotations"]

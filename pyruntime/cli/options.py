@@ -444,6 +444,21 @@ _VERBS = (
         most=0,
     ),
     Verb(
+        "setup",
+        "ENGINE",
+        "show how to make an engine use pyruntime, or do it",
+        "ENGINE is docker, containerd, podman, crio, or k8s for a RuntimeClass. The configuration of the version and "
+        "distribution found is shown, or written, and can be taken back to the byte. Engines are restarted by hand.",
+        "setup --write containerd",
+        (
+            Option("write", "", BOOL, "", "write it"),
+            Option("undo", "", BOOL, "", "take back what was written"),
+            Option("host", "", STRING, "DIR", "the host's root, where it is mounted in a container"),
+            Option("program", "", STRING, "PATH", "our path as the engine sees it (default: where PATH finds us)"),
+        ),
+        group=LOOK,
+    ),
+    Verb(
         "wasm",
         "engines | cache list|prune|warm [FILE...]",
         "show Wasm engines, and the compiled modules that are kept",

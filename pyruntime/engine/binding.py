@@ -95,9 +95,10 @@ class Library:
         `known`: its shapes were compared before, in a process that is gone.
         """
         if not known:
+            from pyruntime.engine.preview1 import SHAPES as OF_SOCKETS
             from pyruntime.engine.wasi.binding import SHAPES as OF_COMPONENTS
 
-            check_shapes(_read(f"{package}/_bindings.py"), {**SHAPES, **OF_COMPONENTS})
+            check_shapes(_read(f"{package}/_bindings.py"), {**OF_COMPONENTS, **OF_SOCKETS})
         self._shapes = SHAPES
         try:
             self._handle = _ctypes.dlopen(library_path(package), RTLD_NOW)
@@ -157,9 +158,12 @@ def _read(path: str) -> bytes:
         os.close(fd)
 
 
-def check_shapes(declarations: bytes, shapes: "dict[str, str]" = SHAPES) -> None:
-    """Compare shapes with the text of the package's `_bindings.py`. Raises Error naming the first that differs."""
-    for name, shape in shapes.items():
+def check_shapes(declarations: bytes, more: "dict[str, str] | None" = None) -> None:
+    """Compare SHAPES, and more, with the text of the package's `_bindings.py`.
+
+    Raises Error naming the first that differs.
+    """
+    for name, shape in {**SHAPES, **(more or {})}.items():
         found = _declared(declarations, name.encode())
         if found != shape:
             raise Error(

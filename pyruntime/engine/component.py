@@ -1,8 +1,10 @@
 """Components of WASI 0.2 on wasmtime: commands (wasi:cli/run), services (wasi:http/incoming-handler), functions.
 
 A command's imports are the C library's. A service's are ours (engine/wasi/), as the library cannot make the request it
-is to handle.
+is to handle; and so are those of a command that may use the network, as the library makes no sockets.
 """
+
+import _signal
 
 from pyruntime.engine import base
 from pyruntime.engine.binding import Library, check, message
@@ -12,6 +14,8 @@ from pyruntime.engine.select import START
 from pyruntime.engine.wasi import binding
 from pyruntime.engine.wasi.cli import EXIT, Exited
 from pyruntime.engine.wasi.host import Call, Host
+from pyruntime.engine.wasi.linking import link
+from pyruntime.engine.wasi.sections import imports
 from pyruntime.engine.wasi.values import Err, Reader
 from pyruntime.engine.wasi.world import HANDLER, RUN, World, refuse_imports
 from pyruntime.engine.wasmtime import TRAPS, backtrace, limit, wasi_config
@@ -39,6 +43,7 @@ _WORDS = (
 
 def compiled(library: Library, engine: int, binary: bytes) -> bytes:
     """The artefact of a component. Raises Error."""
+    refuse_imports(imports(binary))
     library.extend(binding.SHAPES)
     component, artefact = cell(), cell(2)
     error = library.wasmtime_component_new(engine, binary, len(binary), component)
@@ -159,6 +164,11 @@ class Running:
         self.library.wasmtime_store_delete(self.store)
 
 
+def ignore_pipes() -> None:
+    """Let a peer that has gone be an error of a stream, and not the end of the process."""
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
+
+
 class Command:
     """A component that runs once; see base.Module."""
 
@@ -168,7 +178,11 @@ class Command:
         self._loaded = loaded
         self._entry = instance, function
         self._linker = self._link(loaded)
+        self._networked = link(loaded) if self._wants_network() else None
         self._faults = FaultHandlers()
+
+    def _wants_network(self) -> bool:
+        return any(name.startswith(("wasi:sockets/", "wasi:http/")) for name in self._loaded.world.imports)
 
     def _link(self, loaded: Loaded) -> int:
         library = loaded.library
@@ -187,11 +201,16 @@ class Command:
     def start(self, guest: base.Guest) -> int:
         """See base.Module."""
         self._faults.restore()
-        library, call = self._loaded.library, Call()
-        running = Running(self._loaded, self._linker, guest.limits)
-        check(library, library.wasmtime_context_set_wasi(running.context, self._wasi(guest)), "WASI cannot be set up")
+        library, call = self._loaded.library, Call(guest)
+        linker, host = self._linker, self._host
+        if self._networked is not None and guest.network is not None and guest.network.outgoing:
+            linker, host = self._networked
+            ignore_pipes()
+        running = Running(self._loaded, linker, guest.limits)
+        wasi = wasi_config(library, guest)
+        check(library, library.wasmtime_context_set_wasi(running.context, wasi), "WASI cannot be set up")
         library.wasmtime_context_set_wasi_http(running.context)
-        self._host.enter(call, running.context)
+        host.enter(call, running.context)
         try:
             running.instantiate()
             return self._status(running.call(*self._entry))
@@ -203,13 +222,6 @@ class Command:
     def interrupt(self) -> None:
         """Make a guest that computes trap at its next loop or call; for another thread."""
         self._loaded.library.wasmtime_engine_increment_epoch(self._loaded.engine)
-
-    def _wasi(self, guest: base.Guest) -> int:
-        library, wasi = self._loaded.library, wasi_config(self._loaded.library, guest)
-        if guest.network and guest.network.outgoing:
-            library.wasi_config_inherit_network(wasi)
-            library.wasi_config_allow_ip_name_lookup(wasi, True)
-        return wasi
 
     def _status(self, results: "Any") -> int:
         """1 for a result that is an error, 0 for anything else."""

@@ -11,6 +11,7 @@ from pyruntime.engine.cache import Cache, digest, key_of
 from pyruntime.engine.compile import CompileError, compiled
 from pyruntime.engine.select import ENGINES
 from pyruntime.errors import Error, Unsupported
+from pyruntime.pack import bring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,10 +36,12 @@ def make(name: str) -> "Engine":
 
         return Wasmer()
     if name == "wasmedge":
+        bring(name)
         from pyruntime.engine.wasmedge import WasmEdge
 
         return WasmEdge()
     if name == "wamr":
+        bring(name)
         from pyruntime.engine.wamr import Wamr
 
         return Wamr()

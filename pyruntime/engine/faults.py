@@ -15,12 +15,12 @@ class FaultHandlers:
     disposition on its way to execve(2) takes them away.
     """
 
-    def __init__(self) -> None:
-        """Remember the actions now in force."""
+    def __init__(self, more: "tuple[int, ...]" = ()) -> None:
+        """Remember the actions now in force, also of the signals in `more`."""
         libc = _ctypes.dlopen(None, RTLD_NOW)  # type: ignore[arg-type]
         self._sigaction = Function(_ctypes.dlsym(libc, "sigaction"))
         self._sigaction.argtypes = (Int32, Pointer, Pointer)
-        self._saved = [(number, buffer(bytes(_SIGACTION_SIZE))) for number in _FAULTS]
+        self._saved = [(number, buffer(bytes(_SIGACTION_SIZE))) for number in (*_FAULTS, *more)]
         for number, action in self._saved:
             self._sigaction(number, None, action)
 

@@ -18,12 +18,21 @@ _HANDLER = b"wasi:http/incoming-handler@0.2."
 _FIRST = 3  # SD_LISTEN_FDS_START of sd_listen_fds(3)
 
 
-def network(annotations: "dict[str, str]", selection: "Selection", listen_fds: int = 0) -> "Network | None":
+def network(
+    annotations: "dict[str, str]", selection: "Selection", listen_fds: int = 0, joins: bool = False
+) -> "Network | None":
     """What of the network a guest is given, None for nothing; `listen_fds` are the sockets the caller passed on.
 
-    Raises ConfigError that names the annotation.
+    `joins`: the annotations are those of a container that this guest joins, and need not be about it. Raises
+    ConfigError that names the annotation.
     """
-    serves = selection.kind == "wasm-component" and _HANDLER in selection.wasm
+    is_component = selection.kind == "wasm-component"
+    serves = is_component and _HANDLER in selection.wasm
+    if joins:
+        about = {HTTP: serves, NETWORK: is_component}
+        annotations = {name: value for name, value in annotations.items() if about.get(name, True)}
+    if NETWORK in annotations and not is_component:
+        raise ConfigError(_at(NETWORK), "is for components: a module of WASI preview 1 has no way to connect")
     listeners = tuple(range(_FIRST, _FIRST + listen_fds))
     addresses = _addresses(annotations)
     http = _http(annotations, serves)

@@ -65,6 +65,7 @@ _WASI = (b"wasi_snapshot_preview1", b"wasi_unstable")
 _ROOM = 10 << 30  # of address space: as usually built, it reserves 8 GiB for a memory to notice accesses beyond it
 _STACK = 1 << 20  # bytes for the guest's operands and frames
 _FATAL = 0  # WASM_LOG_LEVEL_FATAL: its log lines would go to the container's stdout
+_WAKES = (10,)  # SIGUSR1, by which it gets a thread out of a blocking call
 _FUNCTION = 0  # WASM_IMPORT_EXPORT_KIND_FUNC
 _MOST_FUEL = (1 << 31) - 1  # it counts in an int
 _CELLS = 4  # 32-bit cells of the widest value
@@ -212,7 +213,7 @@ class WamrModule:
         self._module = module
         self._require_imports()
         self._results = self._signature(function)
-        self._faults = FaultHandlers()
+        self._faults = FaultHandlers(_WAKES)
 
     def _own_proc_exit(self) -> None:
         """Replace WASI's proc_exit, whose status is lost when a start section calls it."""

@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyruntime.engine.preview1 import Sockets
     from pyruntime.engine.select import Selection
 
 WASI_NAMES = (b"wasi_snapshot_preview1", b"wasi_unstable")
@@ -168,8 +169,10 @@ class WasmtimeModule:
         self._library = library
         self._engine = engine
         self._exit_status: "int | None" = None
+        self._proc_exit = HostFunction(self._exit)  # kept: the library holds its address only
         self._results = self._signature(module, function)
         self._before = self._link(module)
+        self._sockets = self._make_sockets(module)
         self._faults = FaultHandlers()
 
     def _signature(self, module: int, function: str) -> int:
@@ -192,12 +195,14 @@ class WasmtimeModule:
     def _name(self, vector: int) -> str:
         return bytes_at(vector_at(vector)).decode("utf-8", "replace")
 
-    def _link(self, module: int) -> int:
+    def _link(self, module: int, sockets: "Sockets | None" = None) -> int:
         library = self._library
         linker = library.wasmtime_linker_new(self._engine)
         check(library, library.wasmtime_linker_define_wasi(linker), "wasmtime cannot provide WASI")
         library.wasmtime_linker_allow_shadowing(linker, True)
         self._own_proc_exit(linker)
+        if sockets is not None:
+            sockets.define(linker)
         before = cell()
         error = library.wasmtime_linker_instantiate_pre(linker, module, before)
         if error:
@@ -205,15 +210,27 @@ class WasmtimeModule:
         check(library, error, "it cannot be linked")
         return int(before[0])
 
-    def _explain(self, module: int) -> None:
-        """Raise Error for imports that are not WASI's; engines name the first one only, and not what it is."""
+    def _make_sockets(self, module: int) -> "tuple[Sockets, int] | None":
+        """For a module that can accept connections: our sockets, and the module linked with them in between."""
+        if not any(name == "sock_accept" for _, name in self._imports(module)):
+            return None
+        from pyruntime.engine.preview1 import SHAPES, Sockets, between
+
+        self._library.extend(SHAPES)
+        sockets = Sockets(self._library, self._engine, _binary(self._library, between().encode()))
+        return sockets, self._link(module, sockets)
+
+    def _imports(self, module: int) -> "list[tuple[str, str]]":
         library, imports = self._library, cell(2)
         library.wasmtime_module_imports(module, imports)
-        pairs = [
+        return [
             (self._name(library.wasm_importtype_module(item)), self._name(library.wasm_importtype_name(item)))
             for item in words(imports)
         ]
-        told = unresolved(pairs, tuple(name.decode() for name in WASI_NAMES))
+
+    def _explain(self, module: int) -> None:
+        """Raise Error for imports that are not WASI's; engines name the first one only, and not what it is."""
+        told = unresolved(self._imports(module), tuple(name.decode() for name in WASI_NAMES))
         if told:
             raise Error(told)
 
@@ -224,7 +241,6 @@ class WasmtimeModule:
         number[0] = library.wasm_valtype_new(_I32)
         library.wasm_valtype_vec_new(one, 1, number)
         shape = library.wasm_functype_new(one, none)
-        self._proc_exit = HostFunction(self._exit)  # kept: the library holds its address only
         for name in WASI_NAMES:
             arguments = (linker, name, len(name), b"proc_exit", 9, shape, self._proc_exit, None, None)
             check(library, library.wasmtime_linker_define_func_unchecked(*arguments), "proc_exit")
@@ -240,18 +256,29 @@ class WasmtimeModule:
         store = library.wasmtime_store_new(self._engine, None, None)
         context = library.wasmtime_store_context(store)
         limit(library, store, context, guest.limits)
-        check(library, library.wasmtime_context_set_wasi(context, wasi_config(library, guest)), "WASI cannot be set up")
-        self._call(context, guest.function.encode())
+        before, kept = self._with_sockets(guest)
+        wasi = wasi_config(library, guest, kept)
+        check(library, library.wasmtime_context_set_wasi(context, wasi), "WASI cannot be set up")
+        self._call(before, context, guest.function.encode())
         return self._exit_status or 0
+
+    def _with_sockets(self, guest: base.Guest) -> "tuple[int, int]":
+        """What is instantiated, and how many descriptors are kept free for sockets."""
+        listeners = guest.network.listeners if guest.network else ()
+        if self._sockets is None or not listeners:
+            return self._before, 0
+        sockets, before = self._sockets
+        sockets.take(listeners)
+        return before, len(listeners)
 
     def interrupt(self) -> None:
         """Make a guest that computes trap at its next loop or call; for another thread."""
         self._library.wasmtime_engine_increment_epoch(self._engine)
 
-    def _call(self, context: int, function: bytes) -> None:
+    def _call(self, before: int, context: int, function: bytes) -> None:
         library = self._library
         instance, trap, export = cell(2), cell(), cell(8)
-        error = library.wasmtime_instance_pre_instantiate(self._before, context, instance, trap)
+        error = library.wasmtime_instance_pre_instantiate(before, context, instance, trap)
         self._judge(error, trap[0])
         if self._exit_status is None:
             library.wasmtime_instance_export_get(context, instance, function, len(function), export)
@@ -298,8 +325,12 @@ def backtrace(library: Library, frames: "Any") -> "list[str]":
     return lines
 
 
-def wasi_config(library: Library, guest: base.Guest) -> int:
-    """A wasi_config_t for a guest: arguments, environment, standard streams and directories. Raises Error."""
+def wasi_config(library: Library, guest: base.Guest, kept: int = 0) -> int:
+    """A wasi_config_t for a guest: arguments, environment, standard streams and directories. Raises Error.
+
+    `kept`: this many descriptors before the directories are taken, by the first of these, which is never shown there:
+    sockets will stand for their numbers.
+    """
     wasi: int = library.wasi_config_new()
     pairs = [entry.partition("=") for entry in guest.env]
     arguments = strings(guest.argv)
@@ -312,6 +343,8 @@ def wasi_config(library: Library, guest: base.Guest) -> int:
     library.wasi_config_inherit_stdin(wasi)
     library.wasi_config_inherit_stdout(wasi)
     library.wasi_config_inherit_stderr(wasi)
+    for place, name, _ in guest.preopens[:1] * kept:
+        _preopen(library, wasi, place, name, True)
     for place, name, read_only in guest.preopens:
         _preopen(library, wasi, place, name, read_only)
     return wasi

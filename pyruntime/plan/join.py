@@ -90,7 +90,7 @@ def _module(container: Container, process: Process, facts: Facts) -> "Wasm | Non
     from pyruntime.plan.wasm import Wasm  # while planning, and only for a module
 
     memory = container.own.get("resources", {}).get("memory", {}).get("limit")
-    return Wasm(facts.module, process, container.own["annotations"], memory, facts.in_user_namespace)
+    return Wasm(facts.module, process, container.own["annotations"], memory, facts.in_user_namespace, joins=True)
 
 
 def _found(process: Process, facts: Facts) -> "list[Step]":

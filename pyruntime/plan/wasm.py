@@ -7,6 +7,7 @@ the container as its first act, while the host's files are there and readable. E
 from pyruntime.config.process import Process
 from pyruntime.engine import annotations, base, cache, engines, permissions, preopens
 from pyruntime.engine.select import Selection
+from pyruntime.pack import bring
 from pyruntime.steps import wasm
 from pyruntime.steps.base import Step
 
@@ -26,14 +27,17 @@ class Wasm:
         memory: "int | None",
         in_user_namespace: bool,
         listen_fds: int = 0,
+        joins: bool = False,
     ) -> None:
         """`asked` are the container's annotations, `memory` its limit in bytes, `listen_fds` the sockets it is passed.
 
-        Raises ConfigError.
+        `joins`: the process joins a container that runs. Raises ConfigError.
         """
         space = next((entry.soft for entry in process.rlimits if entry.type == "RLIMIT_AS"), None)
         self.limits, self.demanded = annotations.limits(asked, memory, space)
-        self.network = permissions.network(asked, selection, listen_fds)
+        self.network = permissions.network(asked, selection, listen_fds, joins)
+        if selection.kind == "wasm-component":
+            bring("component")
         if self.network is not None and self.network.outgoing and selection.kind == "wasm-component":
             import pyruntime.engine.wasi.tls  # noqa: F401 - while there are files to import it from
         self.selection = selection

@@ -34,10 +34,15 @@ GROUPS = {
 }  # fmt: skip
 NETWORK = (
     "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt", "listen", "recvfrom", "recvmsg",
-    "sendmsg", "sendto", "setsockopt", "shutdown", "socket",
+    "sendmmsg", "sendmsg", "sendto", "setsockopt", "shutdown", "socket",
 )  # fmt: skip
 PROCESSES = ("clone", "wait4")  # without conditions: for an engine that keeps its guest in a child
-MORE: "dict[str, tuple[str, ...]]" = {"wasmer": PROCESSES, "wasmedge": ("accept",)}
+# What others than wasmtime call besides: seen by running the WASI test suite with each of them.
+MORE: "dict[str, tuple[str, ...]]" = {
+    "wasmer": PROCESSES,
+    "wasmedge": ("accept", "dup", "faccessat", "faccessat2", "fallocate", "timerfd_create", "timerfd_settime"),
+    "wamr": ("fallocate", "getcwd", "readlink", "shutdown"),
+}
 NETWORKED = ("wasmedge",)  # whose WASI has sockets: their guests have the network of the container without asking
 ABSENT = ("clone3",)  # its flags lie in memory, where no filter looks: ENOSYS, and C libraries use clone
 KILLS = (

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from pyruntime.walk.walker import Walker
 
 _ENOEXEC = 8
+_WASM = (
+    "exec format error: it is WebAssembly, which was not found there from outside the container; "
+    "name it by a path without symlinks, in the rootfs or on a bind mount of a directory"
+)
 DEFAULT_PATH = "/bin:/usr/bin"
 
 
@@ -33,13 +37,17 @@ class FindProgram(Step):
             found = self.program
         else:
             found = self._search(walker)
-        refused, walker.texts["format"] = formats.judge(found)
+        refused, doubt = formats.judge(found)
         if refused:
             raise Error(f"exec {found}: {refused}")
-        walker.texts["program"] = found
+        if doubt == formats.WASM:
+            raise self._error(_WASM)
+        walker.texts["program"], walker.texts["format"] = found, doubt
 
     def _demand(self, path: str) -> None:
         word, found = formats.refused(path)
+        if found and formats.judge(path)[1] == formats.WASM:  # a module needs no x bit
+            raise self._error(_WASM)
         if word:
             raise self._error(f"{word}: {found}" if found else f"stat {path}: {word}")
 

@@ -40,7 +40,7 @@ def test_a_verb_has_every_flag_that_callers_pass(name: str) -> None:
 def test_every_verb_is_there() -> None:
     lifecycle = {"create", "start", "run", "state", "kill", "delete", "exec", "pause", "resume", "update"}
     more = {"list", "ps", "events", "spec", "features", "checkpoint", "restore", "help"}
-    look = {"explain", "step", "check", "inspect", "doctor", "wasm"}
+    look = {"explain", "step", "check", "inspect", "doctor", "setup", "wasm"}
     assert set(VERBS) == lifecycle | more | look
 
 

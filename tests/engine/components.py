@@ -105,3 +105,31 @@ ARGUMENTS = printing(
     (call $environment (i32.const 16))
     (call $pairs (i32.load (i32.const 16)) (i32.mul (i32.const 2) (i32.load (i32.const 20))))""",
 )
+
+# What makes the world one of ours where the network is permitted.
+NETWORKED = '(import "wasi:sockets/network@0.2.0" (instance (export "network" (type (sub resource)))))'
+
+# Waits for two pollables in one list and prints "ready" when the nearer one, the second, is the only one that is.
+POLL = printing(
+    imports=f"""{NETWORKED}
+  (import "wasi:io/poll@0.2.0" (instance $poll
+    (export "pollable" (type $pollable (sub resource)))
+    (export "poll" (func (param "in" (list (borrow $pollable))) (result (list u32))))))
+  (alias export $poll "pollable" (type $pollable))
+  (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
+    (alias outer 1 $pollable (type $outer-pollable))
+    (export "pollable" (type $pollable (eq $outer-pollable)))
+    (export "subscribe-duration" (func (param "when" u64) (result (own $pollable))))))""",
+    lowered="""(core func $poll (canon lower (func $poll "poll") (memory $mem) (realloc $realloc)))
+  (core func $subscribe (canon lower (func $clock "subscribe-duration")))""",
+    core_imports="""(import "wasi" "poll" (func $poll (param i32 i32 i32)))
+    (import "wasi" "subscribe" (func $subscribe (param i64) (result i32)))
+    (data (i32.const 64) "ready\\n")""",
+    given='(export "poll" (func $poll)) (export "subscribe" (func $subscribe))',
+    body="""(i32.store (i32.const 512) (call $subscribe (i64.const 60000000000)))
+    (i32.store (i32.const 516) (call $subscribe (i64.const 20000000)))
+    (call $poll (i32.const 512) (i32.const 2) (i32.const 16))
+    (if (i32.and (i32.eq (i32.load (i32.const 20)) (i32.const 1))
+                 (i32.eq (i32.load (i32.load (i32.const 16))) (i32.const 1)))
+      (then (call $print (i32.const 64) (i32.const 6))))""",
+)

@@ -74,6 +74,29 @@ def test_arguments_and_environment_are_those_given_and_no_others(run: Runner) ->
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize("network", [(), ("--network", "all")])
+def test_a_command_that_imports_sockets_gets_the_same_with_and_without_the_network(
+    run: Runner, network: "tuple[str, ...]"
+) -> None:
+    """With it, the world is ours and not the library's."""
+    text = components.ARGUMENTS.replace("(component\n", f"(component {components.NETWORKED}\n", 1)
+    done = run(text, "--env", "A=b", *network, argv=("guest", "two words"))
+    assert (done.returncode, done.stdout.decode().split("\n")) == (0, ["guest", "two words", "A", "b", ""])
+    assert (
+        run(
+            components.exiting("exit-with-code", 9).replace("(component\n", f"(component {components.NETWORKED}\n", 1),
+            *network,
+        ).returncode
+        == 9
+    )
+
+
+@pytest.mark.parametrize("network", [(), ("--network", "all")])
+def test_waiting_for_several_things_at_once(run: Runner, network: "tuple[str, ...]") -> None:
+    done = run(components.POLL, *network)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"ready\n", b"")
+
+
 def test_a_trap_names_its_kind_and_where_it_was(run: Runner) -> None:
     done = run(components.command("(unreachable)"))
     first, second = done.stderr.decode().splitlines()

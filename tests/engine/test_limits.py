@@ -9,7 +9,7 @@ import time
 import pytest
 
 from pyruntime.engine.engines import make
-from tests.engine.test_guests import CAT, LOOP, Guest, body, engine, environment, guest  # noqa: F401
+from tests.engine.test_guests import CAT, LOOP, Guest, body, engine, environment, guest, wait_until_busy  # noqa: F401
 
 GROW = """(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
   (memory (export "memory") 1)
@@ -69,7 +69,7 @@ def test_a_signal_ends_a_guest_with_a_time_limit(guest: Guest) -> None:
     keeps(guest, "seconds")
     command = guest.command(LOOP, options=("--in-place", "--seconds=60"))
     with subprocess.Popen(command, env=environment()) as process:
-        time.sleep(2)
+        wait_until_busy(process.pid)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 143
 
@@ -83,12 +83,14 @@ def test_memory_grows_up_to_its_limit(guest: Guest, pages: int, status: int) -> 
 def test_memory_that_is_too_small_to_begin_with_is_told(guest: Guest) -> None:
     keeps(guest, "memory")
     done = guest.run('(module (memory (export "memory") 17) (func (export "_start")))', f"--memory={16 << 16}")
-    assert done.returncode == 134
+    assert done.returncode in (1, 134)  # some say so before the container is made
     assert b"memory" in done.stderr
 
 
 def test_a_huge_table_is_refused(guest: Guest) -> None:
     keeps(guest, "memory")
+    if guest.engine == "wasmedge":
+        pytest.skip("WasmEdge bounds no tables: the container's memory does")
     grow = "(if (i32.ne (table.grow $t (ref.null func) (i32.const 50000000)) (i32.const -1)) (then unreachable))"
     assert guest.run(body(grow, "(table $t 1 funcref)")).returncode == 0
 

@@ -203,3 +203,56 @@ def test_the_working_directory_becomes_pwd() -> None:
     assert guest_env(["A=1"], "/srv") == ["A=1", "PWD=/srv"]
     assert guest_env(["PWD=/x"], "/srv") == ["PWD=/x"]
     assert guest_env(["A=1"], "/") == ["A=1"]
+
+
+# The function behind the name
+
+
+def test_the_function_is_taken_from_the_name(root: Root) -> None:
+    root.put("/hello.wasm", MODULE)
+    for program, function in (("/hello.wasm", "_start"), ("/hello.wasm#go", "go"), ("/hello.wasm#", "_start")):
+        found = detect(config(program, "word"), root)
+        assert found is not None
+        assert (found.path, found.function, found.kind) == ("/hello.wasm", function, "wasm-module")
+        assert found.argv([program, "a#go"])[1:] == ["a#go"]
+    assert found.argv(["/hello.wasm#_start"]) == ["/hello.wasm"]
+
+
+def test_a_file_with_a_number_sign_goes_first(root: Root) -> None:
+    root.put("/hello#go", MODULE)
+    root.put("/hello", MODULE)
+    found = detect(config("/hello#go"), root)
+    assert found is not None
+    assert (found.path, found.function) == ("/hello#go", "_start")
+
+
+def test_a_function_alone_names_no_module(root: Root) -> None:
+    assert detect(config("#go"), root) is None
+    with pytest.raises(Error, match='exec: "#go": executable file not found'):
+        detect(config("#go", annotations={HANDLER: "wasm"}), root)
+
+
+def test_a_smart_form_looks_at_the_name_before_the_function() -> None:
+    assert choose({HANDLER: "wasm-smart"}, "/hello.wasm#go").verdict == "wasm"
+    assert choose({HANDLER: "wasm-smart"}, "/hello#go.wasm").verdict == "content"
+
+
+# Searching
+
+
+def test_what_is_no_program_is_passed_over_in_path(root: Root) -> None:
+    root.put("/a/hello", b"notes about hello")
+    root.put("/b/hello", MODULE)
+    found = detect(config("hello", env=["PATH=/a:/b"]), root)
+    assert found is not None
+    assert found.path == "/b/hello"
+
+
+def test_the_same_file_is_known_until_it_changes(root: Root, tmp_path: Path) -> None:
+    root.put("/hello.wasm", MODULE)
+    found = detect(config("/hello.wasm"), root)
+    assert found is not None
+    file = tmp_path / "hello.wasm"
+    assert found.is_same(file.stat())
+    file.write_bytes(MODULE + MODULE)
+    assert not found.is_same(file.stat())

@@ -52,6 +52,7 @@ class Engine:
     name = ""
     label = ""
     statuses = {"missing": 127, "folder": 126}
+    unshare = "Operation not permitted"  # what one who makes a user namespace there is told
 
     def __init__(self, runtime: Path) -> None:
         self.runtime = str(runtime)
@@ -127,6 +128,7 @@ class Docker(Engine):
 class Podman(Engine):
     name = "podman"
     label = "containers-default-"
+    unshare = "Permission denied"
 
     def __init__(self, runtime: Path) -> None:
         super().__init__(runtime)
@@ -141,6 +143,7 @@ class RootlessPodman(Podman):
 
     name = "podman, rootless"
     label = "unconfined"  # AppArmor takes no profile from who may not administer it, so podman names none
+    unshare = ""
 
     def __init__(self, runtime: Path) -> None:
         super().__init__(runtime)
@@ -201,7 +204,8 @@ class Containerd(Engine):
 
     def kill(self, id: str) -> int:
         done("ctr", "task", "kill", "--signal", "KILL", id)
-        return call("ctr", "task", "delete", id).returncode
+        told = call("ctr", "task", "delete", id).stderr  # a warning with the status, if that is not zero
+        return int(told.rpartition("exit code ")[2].strip(' "\n') or 0)
 
     def remove(self, id: str) -> None:
         call("ctr", "task", "delete", "--force", id)

@@ -11,6 +11,7 @@ from tests.guest.image import pack
 from tests.system.harness import copy_busybox, make_rootfs, new_id, wait_until
 
 CONFINED = "grep -E '^(Seccomp|CapBnd):' /proc/self/status; cat /proc/self/attr/current"
+UNSHARE = "busybox", "unshare", "-U", "true"
 ALLOWED = "00000000a80425fb", "00000000800405fb"  # containerd's and docker's capabilities, and podman's
 
 
@@ -66,11 +67,11 @@ def test_exec_is_under_them_too(engine: Engine, sleeper: str) -> None:
     assert confined(engine, result.stdout), result
 
 
-def test_the_filter_forbids(engine: Engine, sleeper: str) -> None:
-    """By busybox itself; a user namespace is what all the engines' profiles refuse to those capabilities."""
-    result = engine.exec(sleeper, "busybox", "unshare", "-U", "true")
-    assert result.returncode == 1
-    assert "Operation not permitted" in result.stderr, result
+def test_who_forbids_user_namespaces(engine: Engine, sleeper: str) -> None:
+    """What the engines differ in: the filter's EPERM, AppArmor's EACCES behind podman's filter, or nobody."""
+    result = engine.exec(sleeper, *UNSHARE)
+    assert result.returncode == (1 if engine.unshare else 0), result
+    assert engine.unshare in result.stderr
 
 
 @pytest.mark.parametrize("status", [0, 7])
@@ -123,7 +124,6 @@ def test_memory_is_limited_and_the_limit_changed(engine: Engine, sleeper: str) -
     assert limit.read_text() == f"{64 << 20}\n"
     engine.limit_memory(sleeper, 96)
     assert limit.read_text() == f"{96 << 20}\n"
-    assert engine.exec(sleeper, "cat", "/sys/fs/cgroup/memory.max").stdout == f"{96 << 20}\n"
 
 
 def test_killed_and_removed(engine: Engine) -> None:
@@ -162,6 +162,6 @@ def test_ctr_tells_no_less_without_profiles(engine: Engine) -> None:
         pytest.skip("only ctr has its profiles switched off by default")
     plain = Containerd(Path(engine.runtime))
     plain.run_flags = plain.run_flags[:2]
-    result = plain.run(new_id(), "sh", "-c", CONFINED)
+    result = plain.run(new_id(), "sh", "-c", f"{CONFINED}; {' '.join(UNSHARE)} && echo FREE")
     assert "Seccomp:\t0" in result.stdout, result
-    assert result.stdout.splitlines()[2] == "unconfined"
+    assert result.stdout.splitlines()[2:] == ["unconfined", "FREE"]

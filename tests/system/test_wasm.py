@@ -135,6 +135,22 @@ def test_a_wrong_guess_about_mounts_is_an_error(rt: Runtime, make: Make, tmp_pat
     assert "is not there any more" in rt.run(bundle).err
 
 
+def test_a_module_that_was_not_found_from_outside_is_told(rt: Runtime, make: Make, tmp_path: Path) -> None:
+    bundle = make("/app/guest.wasm")
+    (bundle.rootfs / "app").mkdir()
+    (bundle.rootfs / "link").symlink_to("app")
+    (tmp_path / "host").mkdir()
+    put_binary(tmp_path / "host/guest.wasm")
+    bundle.config["mounts"].append(mount("/link", "bind", ["bind"], str(tmp_path / "host")))
+    result = rt.run(bundle)
+    assert result.rc == 1
+    assert "it is WebAssembly, which was not found there from outside the container; name it by" in said(result)
+
+
+def put_binary(file: Path) -> None:
+    file.write_bytes(b"\0asm\1\0\0\0")
+
+
 def test_the_same_bytes_in_another_file_are_no_error(rt: Runtime, make: Make, tmp_path: Path) -> None:
     bundle = made(make, hello(), path="app/guest.wasm")
     (bundle.rootfs / "link").symlink_to("app")
@@ -355,18 +371,18 @@ def test_a_cache_that_cannot_be_used_costs_time_only(rt: Runtime, make: Make, ca
 def test_many_containers_of_one_module_at_once(rt: Runtime, make: Make, cache: Path) -> None:
     bundle = made(make, hello())
     bundle.write()
-    results: "list[tuple[int, str]]" = []
+    results: "list[tuple[int, str, str]]" = []
 
     def run() -> None:
         result = rt.run(bundle)
-        results.append((result.rc, result.out))
+        results.append((result.rc, result.out, result.err))
 
     threads = [threading.Thread(target=run) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert results == [(0, "hello\n")] * 8
+    assert results == [(0, "hello\n", "")] * 8
     assert len(artefacts(cache)) == 1
     assert not [path for path in cache.iterdir() if path.name.startswith(".")]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine import components
+from tests.engine import test_preview1 as preview1
 from tests.system.harness import ROOT, Bundle, Runtime, new_id, wait_until
 from tests.system.wasm import Alive, Make, answers, put
 
@@ -141,15 +142,32 @@ def test_an_inherited_socket_serves_a_container_that_has_no_network(rt: Runtime,
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         command = rt.command("run", "--bundle", bundle.path, name)
-        process = subprocess.Popen(
-            ["sh", "-c", 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"', "sh", *command],
-            stdin=subprocess.DEVNULL,
-            pass_fds=(3,),
-            preexec_fn=lambda: os.dup2(listener.fileno(), 3),
-        )
+        process = passed(command, listener)
         assert ask(port) == (200, HELLO)
         assert rt("kill", name, "TERM").rc == 0
         assert process.wait(20) == 143
+
+
+def test_a_module_of_preview_1_accepts_on_an_inherited_socket(rt: Runtime, make: Make, tmp_path: Path) -> None:
+    bundle, name = made(make, preview1.text(preview1.ANSWER)), new_id()
+    bundle.write()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = passed(rt.command("run", "--bundle", bundle.path, name), listener)
+        with socket.create_connection(listener.getsockname(), 20) as client:
+            client.sendall(b"said")
+            client.shutdown(socket.SHUT_WR)
+            assert b"".join(iter(lambda: client.recv(100), b"")) == b"saidsaid"
+        assert process.wait(20) == 0
+
+
+def passed(command: "list[str]", listener: socket.socket) -> "subprocess.Popen[bytes]":
+    """A command that was given a socket as systemd does it."""
+    return subprocess.Popen(
+        ["sh", "-c", 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"', "sh", *command],
+        stdin=subprocess.DEVNULL,
+        pass_fds=(3,),
+        preexec_fn=lambda: os.dup2(listener.fileno(), 3),
+    )
 
 
 def test_limits_are_those_of_each_request(rt: Runtime, make: Make, alive: Alive) -> None:

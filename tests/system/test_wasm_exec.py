@@ -20,8 +20,8 @@ LINES = ("NoNewPrivs", "Seccomp", "CapEff", "CapBnd", "Uid", "Gid")
 def name(request: pytest.FixtureRequest, wasm: Wasm, make: Make, alive: Alive) -> str:
     """A running container that holds /other.wasm; its own program is a module or a native one."""
     if request.param == "wasm":
-        return alive(holding(wasm(Program().loop())))
-    bundle = holding(make("sleep", "60"))
+        return alive(holding(wasm(Program().loop()), wasm))
+    bundle = holding(make("sleep", "60"), wasm)
     bundle.config["annotations"] = {"run.oci.handler": f"{wasm.engine}-smart"}
     return alive(bundle, busy=False)
 
@@ -52,22 +52,22 @@ def detached(rt: Runtime, name: str) -> "Iterator[Detached]":
         os.waitpid(pid, 0)
 
 
-def holding(bundle: Bundle) -> Bundle:
+def holding(bundle: Bundle, wasm: Wasm) -> Bundle:
     """What the tests run."""
-    put(bundle, "args.wasm", Program().strings("args"))
-    put(bundle, "env.wasm", Program().strings("environ"))
-    put(bundle, "exit.wasm", Program().exit(42))
-    put(bundle, "functions.wasm", FUNCTIONS)
-    put(bundle, "trap.wasm", Program().do("unreachable"))
-    put(bundle, "loop.wasm", Program().loop())
-    put(bundle, "status.wasm", Program().cat("proc/self/status"))
-    put(bundle, "host.wasm", Program().cat("proc/sys/kernel/hostname").cat("proc/self/cgroup"))
-    put(bundle, "not.wasm", b"neither binary nor text")
-    put(bundle, "cut.wasm", b"\0asm\1\0\0\0\1")
+    put(bundle, "args.wasm", Program().strings("args"), wasm.engine)
+    put(bundle, "env.wasm", Program().strings("environ"), wasm.engine)
+    put(bundle, "exit.wasm", Program().exit(42), wasm.engine)
+    put(bundle, "functions.wasm", FUNCTIONS, wasm.engine)
+    put(bundle, "trap.wasm", Program().do("unreachable"), wasm.engine)
+    put(bundle, "loop.wasm", Program().loop(), wasm.engine)
+    put(bundle, "status.wasm", Program().cat("proc/self/status"), wasm.engine)
+    put(bundle, "host.wasm", Program().cat("proc/sys/kernel/hostname").cat("proc/self/cgroup"), wasm.engine)
+    put(bundle, "not.wasm", b"neither binary nor text", wasm.engine)
+    put(bundle, "cut.wasm", b"\0asm\1\0\0\0\1", wasm.engine)
     reader = Program().print("name? ")
-    put(bundle, "read.wasm", reader.drop(reader.read(0)).print("hello ").show())
+    put(bundle, "read.wasm", reader.drop(reader.read(0)).print("hello ").show(), wasm.engine)
     writer = Program()
-    put(bundle, "write.wasm", writer.drop(writer.open(0, "tmp/made", CREATE, READ | WRITE)))
+    put(bundle, "write.wasm", writer.drop(writer.open(0, "tmp/made", CREATE, READ | WRITE)), wasm.engine)
     return bundle
 
 
@@ -152,7 +152,7 @@ def test_a_terminal(name: str, tmp_path: Path, detached: Detached) -> None:
 
 
 def test_as_confined_as_a_modules_own_container(rt: Runtime, wasm: Wasm, alive: Alive) -> None:
-    bundle = holding(wasm(Program().cat("proc/self/status").loop()))
+    bundle = holding(wasm(Program().cat("proc/self/status").loop()), wasm)
     name = new_id()
     result = rt.run(bundle, "--detach", id=name)
     assert result.rc == 0
@@ -183,11 +183,11 @@ def test_an_annotation_does_not_make_native_programs_modules(rt: Runtime, wasm: 
 
 
 def test_the_containers_own_profile_and_no_other(rt: Runtime, wasm: Wasm, alive: Alive) -> None:
-    bundle = holding(wasm(Program().loop()))
+    bundle = holding(wasm(Program().loop()), wasm)
     rules = [{"names": ["mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]
     bundle.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}
     maker = Program()
-    put(bundle, "mkdir.wasm", maker.say("mkdir", maker.path("path_create_directory", "tmp/x")))
+    put(bundle, "mkdir.wasm", maker.say("mkdir", maker.path("path_create_directory", "tmp/x")), wasm.engine)
     result = rt("exec", alive(bundle), "/mkdir.wasm")
     assert result.rc == 0
     assert result.out.strip() != "mkdir 0"
@@ -211,7 +211,7 @@ def test_files_are_the_users(rt: Runtime, name: str) -> None:
 
 
 def test_a_user_namespace(rt: Runtime, wasm: Wasm, alive: Alive) -> None:
-    bundle = holding(wasm(Program().loop())).user_namespace()
+    bundle = holding(wasm(Program().loop()), wasm).user_namespace()
     name = alive(bundle)
     assert rt("exec", name, "/write.wasm").rc == 0
     assert (bundle.rootfs / "tmp/made").stat().st_uid == 100000
@@ -219,7 +219,7 @@ def test_a_user_namespace(rt: Runtime, wasm: Wasm, alive: Alive) -> None:
 
 def test_into_a_created_container(rt: Runtime, wasm: Wasm) -> None:
     name = new_id()
-    assert rt.create(holding(wasm(Program().loop())), id=name).rc == 0
+    assert rt.create(holding(wasm(Program().loop()), wasm), id=name).rc == 0
     assert rt("exec", name, "/exit.wasm").rc == 42
     assert rt("delete", "--force", name).rc == 0
 

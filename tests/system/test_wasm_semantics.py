@@ -88,6 +88,8 @@ TRAPS = {
 
 @pytest.mark.parametrize("kind", TRAPS)
 def test_traps(rt: Runtime, wasm: Wasm, kind: str) -> None:
+    if (wasm.engine, kind) == ("wasmedge", "recursion"):
+        pytest.skip("WasmEdge's compiler makes a loop of it, and its code checks no stack: tests/engine/test_guests.py")
     text, words = TRAPS[kind]
     result = rt.run(wasm(Program(more="(func $deeper (call $deeper))").do(text)))
     assert result.rc == 134

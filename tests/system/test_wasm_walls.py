@@ -55,7 +55,9 @@ def demand_refusals(rt: Runtime, bundle: Bundle, folder: Path) -> None:
     assert result.rc == 0, result
     found = told(result.out)
     assert len(found) == 14
-    assert {label for label, errno in found.items() if errno == 0} == set(), "these were allowed"
+    # WasmEdge opens for reading what is to be truncated and leaves the rest; that nothing changed is looked at below.
+    harmless = {"truncate for reading"} if "wasmedge" in bundle.config["annotations"]["run.oci.handler"] else set()
+    assert {label for label, errno in found.items() if errno == 0} <= harmless, "these were allowed"
     assert look(folder) == before
 
 
@@ -160,6 +162,10 @@ def test_rlimit_as(rt: Runtime, wasm: Wasm, space: int) -> None:
     program = Program().do(GROWTH.format(pages=32)).say("2 MiB", "(i32.lt_s (local.get $i) (i32.const 0))")
     program.do(GROWTH.format(pages=(space >> 16) + 16)).say("all", "(i32.lt_s (local.get $i) (i32.const 0))")
     result = rt.run(limited(wasm(program), "AS", space, space))
+    if wasm.engine in ("wasmedge", "wamr"):  # which reserve more for a memory, and say so
+        assert (result.rc, result.out) == (1, "")
+        assert f"RLIMIT_AS in process.rlimits is {space}" in result.err
+        return
     assert (result.rc, told(result.out)) == (0, {"2 MiB": 0, "all": 1}), result
 
 
@@ -242,7 +248,7 @@ def engines(binary: Path) -> None:  # noqa: F811
 
 def test_a_module_in_an_ordinary_users_container(user: User, make: Make, wasm: Wasm, engines: None) -> None:  # noqa: F811
     bundle = own(make("sleep", "60"))
-    put(bundle, "other.wasm", Program().cat("proc/self/uid_map").exit(8))
+    put(bundle, "other.wasm", Program().cat("proc/self/uid_map").exit(8), wasm.engine)
     name = new_id()
     assert user.run(bundle, "--detach", id=name).rc == 0
     result = user("exec", name, "/other.wasm")
@@ -259,7 +265,7 @@ def test_an_ordinary_user(user: User, wasm: Wasm, engines: None) -> None:  # noq
 def test_exec_by_an_ordinary_user(user: User, wasm: Wasm, engines: None) -> None:  # noqa: F811
     """Is refused: were the process open to its user, its memory would be open to the guest."""
     bundle = own(wasm(Program().loop()))
-    put(bundle, "other.wasm", Program().cat("proc/self/uid_map").exit(8))
+    put(bundle, "other.wasm", Program().cat("proc/self/uid_map").exit(8), wasm.engine)
     name = new_id()
     assert user.run(bundle, "--detach", id=name).rc == 0
     result = user("exec", name, "/other.wasm")

@@ -3,15 +3,20 @@
     binding.py    the C functions that components take
     values.py     values of the component model: from the library's memory, and back into it
     world.py      what a component imports and exports, by name
+    sections.py   the names of imports, from the bytes alone
     host.py       host functions and resources in Python: calls, tables, errors
+    linking.py    all of the following, put into a linker
     io.py         wasi:io: pollables and streams
-    cli.py        wasi:cli, wasi:clocks, wasi:random; file system and sockets as far as saying no goes
+    cli.py        wasi:cli, wasi:clocks, wasi:random
+    files.py      wasi:filesystem
+    sockets.py    wasi:sockets
     http.py       wasi:http: fields, requests, responses, bodies
-    outgoing.py   wasi:http/outgoing-handler
+    outgoing.py   wasi:http/outgoing-handler, and tls.py for it
     message.py    HTTP/1.1 on a connection
-    server.py     wasi:http/incoming-handler served on a listening socket
+    server.py     listening, and a thread for each connection
+    service.py    wasi:http/incoming-handler: an instance for each request
 
-The C library has no way to make an incoming request, and resources of one kind have one maker: who makes the requests
-makes the bodies' streams, and so everything else that hands out streams or pollables. A component that serves gets all
-its imports from here; a component that is a command gets them from the library.
+The C library has no way to make an incoming request, and makes no sockets; resources of one kind have one maker. Who
+makes the requests makes the bodies' streams, and so everything else that hands out streams or pollables. A component
+that serves gets all its imports from here, and a command that was given the network; all others from the library.
 """

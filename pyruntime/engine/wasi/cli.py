@@ -1,11 +1,11 @@
-"""wasi:cli, wasi:clocks and wasi:random for a component that serves; of the file system and sockets the refusals."""
+"""wasi:cli, wasi:clocks and wasi:random for components whose world is ours."""
 
 import posix as os
 import time
 
 from pyruntime.engine.wasi.host import Call, GuestEnd
 from pyruntime.engine.wasi.io import Descriptor, InputStream, OutputStream, Pollable
-from pyruntime.engine.wasi.values import Err, Ok
+from pyruntime.engine.wasi.values import Ok
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Exited(GuestEnd):
         self.status = status
 
 
-def _exit(call: Call, status: "Ok | Err") -> None:
+def _exit(call: Call, status: object) -> None:
     raise Exited(0 if isinstance(status, Ok) else 1)
 
 
@@ -60,27 +60,11 @@ def _datetime(nanoseconds: int) -> "dict[str, int]":
     return {"seconds": nanoseconds // _NANO, "nanoseconds": nanoseconds % _NANO}
 
 
-def _denied(call: Call, *arguments: object) -> Err:
-    return Err("access-denied")
-
-
 def _environment(guest: "Guest") -> "list[tuple[str, str]]":
     return [(name, value) for name, _, value in (entry.partition("=") for entry in guest.env)]
 
 
-NETWORK = 30
-RESOURCES = {
-    "network": NETWORK, "tcp-socket": 31, "udp-socket": 32, "incoming-datagram-stream": 33,
-    "outgoing-datagram-stream": 34, "resolve-address-stream": 35, "descriptor": 36, "directory-entry-stream": 37,
-    "terminal-input": 38, "terminal-output": 39,
-}  # fmt: skip
-
-
-class Network:
-    """wasi:sockets/network.network, with which nothing can be done."""
-
-    RESOURCE = NETWORK
-
+RESOURCES = {"terminal-input": 38, "terminal-output": 39}
 
 FUNCTIONS: "dict[str, dict[str, Callable[..., Any]]]" = {
     "wasi:cli/environment": {
@@ -111,10 +95,4 @@ FUNCTIONS: "dict[str, dict[str, Callable[..., Any]]]" = {
         "insecure-seed": lambda call: (_number(call), _number(call)),
         "get-insecure-seed": lambda call: (_number(call), _number(call)),
     },
-    "wasi:filesystem/preopens": {"get-directories": lambda call: []},
-    "wasi:filesystem/types": {"filesystem-error-code": lambda call, error: None},
-    "wasi:sockets/instance-network": {"instance-network": lambda call: Network()},
-    "wasi:sockets/tcp-create-socket": {"create-tcp-socket": _denied},
-    "wasi:sockets/udp-create-socket": {"create-udp-socket": _denied},
-    "wasi:sockets/ip-name-lookup": {"resolve-addresses": _denied},
 }

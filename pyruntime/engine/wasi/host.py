@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from pyruntime.engine.base import Guest
     from pyruntime.engine.binding import Library
 
 
@@ -25,9 +26,10 @@ class GuestEnd(Exception):
 
 
 class Call:
-    """One call into a guest: the resources it holds, and, in `context`, the store it runs in."""
+    """One call into a guest: what the container gives to it, the resources it holds, and the store it runs in."""
 
-    def __init__(self) -> None:
+    def __init__(self, guest: "Guest") -> None:
+        self.guest = guest
         self.context = 0
         self.end: "GuestEnd | None" = None  # why a host function ended the guest
         self.resources: "dict[int, Any]" = {}
@@ -46,6 +48,11 @@ class Call:
         dropped = getattr(thing, "dropped", None)
         if dropped is not None:
             dropped()
+
+    def end_all(self) -> None:
+        """The instance is gone, and with it whatever it held."""
+        for number in list(self.resources):
+            self.drop(number)
 
 
 class _Function:

@@ -107,6 +107,10 @@ class InputStream:
             return failed(fault)
         return Err("closed") if found is None else Ok(found)
 
+    def dropped(self) -> None:
+        """The guest let it go."""
+        _release(self.source)
+
     def pollable(self) -> Pollable:
         make = getattr(self.source, "pollable", Pollable)
         found: Pollable = make()
@@ -134,6 +138,17 @@ class OutputStream:
         except StreamFaultError as fault:
             return failed(fault)
         return Ok()
+
+    def dropped(self) -> None:
+        """The guest let it go."""
+        _release(self.sink)
+
+
+def _release(end: "Any") -> None:
+    """Tell a source or a sink that wants to know that a stream does not use it any more."""
+    released = getattr(end, "released", None)
+    if released is not None:
+        released()
 
 
 def failed(fault: StreamFaultError) -> Err:

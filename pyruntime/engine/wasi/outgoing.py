@@ -100,7 +100,7 @@ def _with_reason(data: bytes) -> bytes:
 
 def handle(call: "Call", request: OutgoingRequest, options: "RequestOptions | None") -> "Ok | Err":
     """Connect and send the head, and of the body what there is. An error-code where it is not even tried."""
-    network: "Network | None" = call.guest.network  # type: ignore[attr-defined]
+    network: "Network | None" = call.guest.network
     if network is None or not network.outgoing:
         return Err("HTTP-request-denied")
     scheme = request.scheme[0] if request.scheme else "HTTPS"

@@ -5,47 +5,20 @@ import posix as os
 import time
 
 from pyruntime.engine import base
-from pyruntime.engine.binding import check
 from pyruntime.engine.cdata import address, buffer
-from pyruntime.engine.component import Loaded, Running
+from pyruntime.engine.component import Loaded, Running, ignore_pipes
 from pyruntime.engine.faults import FaultHandlers
 from pyruntime.engine.permissions import ADDRESS
-from pyruntime.engine.wasi import cli, http, io, server
-from pyruntime.engine.wasi.binding import FUNCTION, OF, RESOURCE, VALUE_SIZE
-from pyruntime.engine.wasi.host import Call, Host
-from pyruntime.engine.wasi.outgoing import handle as outgoing
+from pyruntime.engine.wasi import cli, http, server
+from pyruntime.engine.wasi.binding import OF, VALUE_SIZE
+from pyruntime.engine.wasi.host import Call
+from pyruntime.engine.wasi.linking import link
 from pyruntime.engine.wasi.values import RESOURCE as RESOURCE_VALUE
 from pyruntime.engine.wasi.values import store_word
 from pyruntime.engine.wasi.world import HANDLER
 from pyruntime.errors import Error, one_line
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
 _TICK = 0.05  # seconds between two epochs, of which a request with a time limit is given as many as it needs
-
-FUNCTIONS: "dict[str, dict[str, Callable[..., Any]]]" = {
-    **io.FUNCTIONS,
-    **cli.FUNCTIONS,
-    "wasi:http/types": http.TYPES,
-    "wasi:http/outgoing-handler": {"handle": outgoing},
-}
-RESOURCES = {**io.RESOURCES, **cli.RESOURCES, **http.RESOURCES}
-
-
-class RequestCall(Call):
-    """The handling of one request; `guest` is what the container gives to each."""
-
-    def __init__(self, guest: base.Guest) -> None:
-        super().__init__()
-        self.guest = guest
-
-    def end_all(self) -> None:
-        """The instance is gone, and with it whatever it held."""
-        for number in list(self.resources):
-            self.drop(number)
 
 
 class Service:
@@ -58,33 +31,14 @@ class Service:
         self._loaded = loaded
         self._handler = loaded.world.exported(HANDLER)
         loaded.world.function(self._handler, "handle")
-        self._linker = self._link()
+        self._linker, self._host = link(loaded)
         self._faults = FaultHandlers()
         self._guest = base.Guest([], [])
-
-    def _link(self) -> int:
-        loaded, library = self._loaded, self._loaded.library
-        linker: int = library.wasmtime_component_linker_new(loaded.engine)
-        self._host = Host(library, linker)
-        for name, members in loaded.world.imports.items():
-            self._define(name, members)
-        # What has no function here cannot be reached: there is no file and no socket to call it with.
-        error = library.wasmtime_component_linker_define_unknown_imports_as_traps(linker, loaded.component)
-        check(library, error, "the component cannot be linked")
-        return linker
-
-    def _define(self, name: str, members: "dict[str, tuple[int, int]]") -> None:
-        interface = name.partition("@")[0]
-        known = FUNCTIONS.get(interface, {})
-        functions = {
-            member: known[member] for member, (kind, _) in members.items() if kind == FUNCTION and member in known
-        }
-        resources = {member: RESOURCES[member] for member, (kind, _) in members.items() if kind == RESOURCE}
-        self._host.define(name, functions, resources)
 
     def start(self, guest: base.Guest) -> int:
         """Serve until a signal ends the process; see base.Module."""
         self._faults.restore()
+        ignore_pipes()
         self._guest = guest
         network = guest.network or base.Network()
         listeners = [server.inherited(fd) for fd in network.listeners] or [server.listen(network.http or ADDRESS)]
@@ -101,7 +55,7 @@ class Service:
     def _handle(self, request: http.IncomingRequest, outparam: http.Outparam) -> None:
         """Handle one request. What goes wrong is told on stderr, and to the client by who reads `outparam`."""
         running = Running(self._loaded, self._linker, self._guest.limits)
-        call = RequestCall(self._guest)
+        call = Call(self._guest)
         self._limit_time(running)
         self._host.enter(call, running.context)
         try:

@@ -22,7 +22,11 @@ def wrap(sock: "Any", host: str, bundles: "tuple[str, ...]" = BUNDLES) -> "Any":
     """A connected socket of _socket made one that speaks TLS to `host`. Raises StreamFaultError."""
     import socket  # ssl has loaded it
 
-    context = _context(bundles)
+    try:
+        context = _context(bundles)
+    except StreamFaultError:
+        sock.close()
+        raise
     plain = socket.socket(fileno=sock.detach())
     try:
         return context.wrap_socket(plain, server_hostname=host)

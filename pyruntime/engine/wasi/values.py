@@ -12,7 +12,7 @@
 | enum          | str                               | str                                            |
 | option        | value or None                     | value or None; Some(None) where options nest   |
 | result        | Ok or Err                         | Ok or Err                                      |
-| flags         | set of str                        | (none is written)                              |
+| flags         | set of str                        | set of str                                     |
 | resource      | what the table of the call holds  | any object with RESOURCE, a number             |
 
 What is read says itself what it is; to write, the type is needed: a shape, made of the function's type once.
@@ -260,6 +260,7 @@ class Writer:
             ENUM: lambda parts, value, of: self._text(value, of),
             OPTION: self._option,
             RESULT: self._result,
+            FLAGS: lambda parts, value, of: self._flags(value, of),
             RESOURCE: lambda parts, value, of: store_word(of, self._resource(value)),
         }
 
@@ -319,6 +320,12 @@ class Writer:
             store_word(of, 0)
         else:
             self._box(shape, value.value if isinstance(value, Some) else value, of)
+
+    def _flags(self, names: "set[str]", of: int) -> None:
+        self._library.wasmtime_component_valflags_new_uninit(of, len(names))
+        data = _word(of + 8)
+        for index, name in enumerate(sorted(names)):
+            self._text(name, data + 16 * index)
 
     def _result(self, shapes: "tuple[Shape | None, Shape | None]", value: "Ok | Err", of: int) -> None:
         good = isinstance(value, Ok)

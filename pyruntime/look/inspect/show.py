@@ -28,8 +28,14 @@ def text(subject: Json, paint: Paint) -> str:
         ("program", _program(subject)),
         ("mounts", _mounts(subject)),
     ):
-        lines += _block(label, parts)
+        lines += _labelled(_block(label, parts), label, paint)
     return "\n".join(lines) + "\n"
+
+
+def _labelled(lines: "list[str]", label: str, paint: Paint) -> "list[str]":
+    return [
+        line.replace(label, paint("runtime", label), 1) if not number else line for number, line in enumerate(lines)
+    ]
 
 
 def _block(label: str, parts: "Iterator[str]") -> "list[str]":
@@ -220,7 +226,7 @@ def comparison(found: Json, subject: Json, paint: Paint) -> str:
         ("seccomp", iter([_two(found["seccomp"], other)])),
         ("mounts", _differences(found["mounts"], other)),
     ):
-        lines += _block(label, parts)
+        lines += _labelled(_block(label, parts), label, paint)
     return "\n".join(lines) + "\n"
 
 

@@ -115,9 +115,9 @@ def _seen(count: "int | None") -> str:
 def changes(before: Json, after: Json) -> "list[str]":
     """What a step changed, one phrase each."""
     found = []
-    for kind in after["namespaces"]:
-        if kind not in before["namespaces"]:
-            found.append(f"a {kind} namespace of its own")
+    new = [kind for kind in after["namespaces"] if kind not in before["namespaces"]]
+    if new:
+        found.append(f"namespaces of its own: {' '.join(new)}")
     came = [place for place in after["mounts"] if place not in before["mounts"]]
     gone = len(before["mounts"]) - (len(after["mounts"]) - len(came))
     if came or gone:
@@ -125,7 +125,7 @@ def changes(before: Json, after: Json) -> "list[str]":
     if before["root"] != after["root"]:
         found.append(f"/ is now: {' '.join(after['root'][:_ENTRIES]) or 'not readable'}")
     for key, words in _PLAIN.items():
-        if before[key] != after[key]:
+        if before[key] != after[key] and not (key == "descriptors" and _more(before[key], after[key])):
             found.append(f"{words} {_shown(before[key])} → {_shown(after[key])}")
     for name, value in after["limits"].items():
         if before["limits"].get(name) != value:
@@ -138,6 +138,11 @@ _PLAIN = {
     "capabilities": "capabilities", "bounding": "bounding set", "noNewPrivileges": "no_new_privs", "seccomp": "seccomp",
     "cwd": "working directory", "cgroup": "cgroup", "descriptors": "open descriptors",
 }  # fmt: skip
+
+
+def _more(before: "int | None", after: "int | None") -> bool:
+    """Descriptors come and go while there is work; that they are gone in the end is what matters."""
+    return before is not None and after is not None and after > before
 
 
 def _named(places: "list[str]") -> str:

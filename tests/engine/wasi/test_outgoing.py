@@ -12,9 +12,9 @@ import pytest
 
 from pyruntime.engine.base import Guest, Network
 from pyruntime.engine.wasi import outgoing, tls
+from pyruntime.engine.wasi.host import Call
 from pyruntime.engine.wasi.http import Fields, IncomingResponse, OutgoingRequest, RequestOptions
 from pyruntime.engine.wasi.io import StreamFaultError
-from pyruntime.engine.wasi.service import RequestCall
 from pyruntime.engine.wasi.values import Err, Ok
 
 
@@ -65,7 +65,7 @@ def made(authority: str, method: str = "get", scheme: str = "HTTP", *fields: "tu
 
 def ask(request: OutgoingRequest, network: "Network | None", options: "RequestOptions | None" = None) -> Any:
     """The response, or the error-code in an Err."""
-    future = outgoing.handle(RequestCall(Guest([], [], network=network)), request, options)
+    future = outgoing.handle(Call(Guest([], [], network=network)), request, options)
     if isinstance(future, Err):
         return future
     return finished(future.value)
@@ -98,7 +98,7 @@ def test_a_request_and_its_answer(server: http.server.HTTPServer) -> None:
 def test_a_body_that_is_written_after_the_request_was_sent(server: http.server.HTTPServer) -> None:
     request = made(f"127.0.0.1:{server.server_address[1]}", "post")
     sink: Any = request.make_body().value
-    future: Any = outgoing.handle(RequestCall(Guest([], [], network=ALL)), request, None)
+    future: Any = outgoing.handle(Call(Guest([], [], network=ALL)), request, None)
     assert future.value.get() is None
     for part in (b"one ", b"two ", b"three"):
         sink.write(part)
@@ -181,7 +181,7 @@ def test_an_answer_that_does_not_come_in_time() -> None:
     options.set("first-byte-timeout", 50_000_000)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         request = made(f"127.0.0.1:{silent.getsockname()[1]}")
-        future: Any = outgoing.handle(RequestCall(Guest([], [], network=ALL)), request, options).value
+        future: Any = outgoing.handle(Call(Guest([], [], network=ALL)), request, options).value
         assert future.get() is None
         future.connection.set_timeout(0.05)
         assert not future.pollable().ready()
@@ -220,7 +220,7 @@ def test_tls(server: http.server.HTTPServer, certificate: Path, monkeypatch: pyt
 def test_a_body_that_is_never_finished_is_not_sent_as_if_it_were(server: http.server.HTTPServer) -> None:
     request = made(f"127.0.0.1:{server.server_address[1]}", "post", "HTTP", ("content-length", b"5"))
     sink: Any = request.make_body().value
-    future: Any = outgoing.handle(RequestCall(Guest([], [], network=ALL)), request, None)
+    future: Any = outgoing.handle(Call(Guest([], [], network=ALL)), request, None)
     sink.write(b"abc")
     assert isinstance(sink.finish(None), Err)
     future.value.dropped()

@@ -202,6 +202,8 @@ def test_a_client_that_goes_away(echo: Service) -> None:
     for _ in range(3):
         with echo.connect() as sock:
             sock.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc")
+        with echo.connect() as sock:
+            sock.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + b"a" * 60_000)
     client = echo.client()
     client.request("GET", "/")
     assert client.getresponse().read() == HELLO

@@ -1,0 +1,155 @@
+"""Where an engine wants to hear of a runtime, on the host below `root` ("" for this one)."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+
+from pyruntime.errors import Error
+from pyruntime.look.setup import snippets
+from pyruntime.look.setup.change import Block, Change, JsonEntry, OwnFile
+
+_VERSION = re.compile(r"^\s*version\s*=\s*(\d)", re.MULTILINE)
+_IMPORTS = re.compile(r"^\s*imports\s*=\s*\[([^\]]*)\]", re.MULTILINE)
+_STRINGS = re.compile(r"""["']([^"']+)["']""")
+_OWN = "50-pyruntime"
+_BASE = '{{ template "base" . }}\n\n'
+
+
+class Plan:
+    """What to do for one engine: what was found, the change, and what is to be done by hand afterwards."""
+
+    def __init__(self, found: str, change: Change, then: str) -> None:
+        self.found = found
+        self.change = change
+        self.then = then
+
+
+def docker(root: str, program: str) -> Plan:
+    """daemon.json; Docker has no folder of drop-ins."""
+    path = f"{root}/etc/docker/daemon.json"
+    change = JsonEntry(path, ("runtimes", "pyruntime"), snippets.docker(program))
+    hint = "" if snippets.SYSTEMD_DRIVER else f', with "exec-opts": ["native.cgroupdriver=cgroupfs"] in {path}'
+    return Plan("Docker", change, f"systemctl restart docker{hint}; docker run --runtime pyruntime …")
+
+
+def podman(root: str, program: str) -> Plan:
+    """containers.conf.d, of the host or of the user who asks."""
+    own = os.path.expanduser("~/.config/containers")
+    folder = f"{root}/etc/containers" if root or os.geteuid() == 0 else own
+    change = OwnFile(f"{folder}/containers.conf.d/{_OWN}.conf", snippets.podman(program))
+    return Plan(
+        "Podman", change, "podman --runtime pyruntime run …; Buildah takes BUILDAH_RUNTIME or --runtime with the path"
+    )
+
+
+def crio(root: str, program: str) -> Plan:
+    """crio.conf.d."""
+    change = OwnFile(f"{root}/etc/crio/crio.conf.d/{_OWN}.conf", snippets.crio(program))
+    return Plan("CRI-O", change, "systemctl restart crio; crictl runp --runtime pyruntime …")
+
+
+def containerd(root: str, program: str) -> Plan:
+    """The distribution's layout if one is there, else /etc/containerd."""
+    for name, found in _LAYOUTS:
+        plan = found(root, program)
+        if plan is not None:
+            return Plan(f"containerd of {name}: {plan.found}", plan.change, plan.then)
+    return _plain(root, program)
+
+
+def _plain(root: str, program: str) -> Plan:
+    """config.toml: a file of its own where it imports a folder, else lines at its end."""
+    path = f"{root}/etc/containerd/config.toml"
+    text = _text(path)
+    version = _version(text) if text.strip() or root else _installed()
+    snippet = snippets.containerd(program, version, version == 2 and "runtimes.runc]" not in text)
+    then = "systemctl restart containerd; ctr needs no configuration: ctr run --runc-binary " + program
+    folder = _imported(text)
+    found = f"{path}, version {version}"
+    if folder:
+        change: Change = OwnFile(f"{root}{folder}/{_OWN}.toml", f"version = {version}\n\n{snippet}")
+        return Plan(f"containerd: {found}, imports {folder}", change, then)
+    return Plan(
+        f"containerd: {found if text else 'no config.toml yet'}", Block(path, snippet, f"version = {version}\n\n"), then
+    )
+
+
+def _installed() -> int:
+    """The newest configuration that the containerd found by PATH reads."""
+    try:
+        told = subprocess.run(["containerd", "--version"], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return 3
+    return 2 if re.search(r" v?1\.\d+\.", told) else 3
+
+
+def _version(text: str) -> int:
+    """The configuration's version; without a file, the newest. A file without the line is of version 1, now gone."""
+    found = _VERSION.search(text)
+    version = int(found[1]) if found else 1 if text.strip() else 3
+    if version not in (2, 3):
+        raise Error(f"setup: config.toml is of version {version}; migrate it first: containerd config migrate")
+    return version
+
+
+def _imported(text: str) -> str:
+    """The folder of the first import that takes every .toml of it, "" for none."""
+    found = _IMPORTS.search(text)
+    for pattern in _STRINGS.findall(found[1]) if found else ():
+        if pattern.endswith("/*.toml"):
+            return str(pattern.removesuffix("/*.toml"))
+    return ""
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _rancher(kind: str) -> "Callable[[str, str], Plan | None]":
+    """k3s and RKE2 write config.toml anew at every start, out of a template beside it."""
+
+    def find(root: str, program: str) -> "Plan | None":
+        folder = f"{root}/var/lib/rancher/{kind}/agent/etc/containerd"
+        if not os.path.isdir(folder):
+            return None
+        version = _version(_text(f"{folder}/config.toml"))
+        name = "config-v3.toml.tmpl" if version == 3 else "config.toml.tmpl"
+        change = Block(f"{folder}/{name}", snippets.containerd(program, version), _BASE)
+        return Plan(f"template {name}", change, f"systemctl restart {kind} (or {kind}-agent)")
+
+    return find
+
+
+def _k0s(root: str, program: str) -> "Plan | None":
+    folder = f"{root}/etc/k0s"
+    if not os.path.isdir(folder):
+        return None
+    version = _version(_text(f"{folder}/containerd.toml"))
+    change = OwnFile(
+        f"{folder}/containerd.d/{_OWN}.toml", f"version = {version}\n\n{snippets.containerd(program, version)}"
+    )
+    return Plan("containerd.d", change, "systemctl restart k0sworker (or k0scontroller)")
+
+
+def _microk8s(root: str, program: str) -> "Plan | None":
+    path = f"{root}/var/snap/microk8s/current/args/containerd-template.toml"
+    if not os.path.exists(path):
+        return None
+    return Plan(
+        "containerd-template.toml",
+        Block(path, snippets.containerd(program, _version(_text(path)))),
+        "microk8s stop; microk8s start",
+    )
+
+
+_LAYOUTS: "tuple[tuple[str, Callable[[str, str], Plan | None]], ...]" = (
+    ("k3s", _rancher("k3s")), ("RKE2", _rancher("rke2")), ("k0s", _k0s), ("MicroK8s", _microk8s),
+)  # fmt: skip
+ENGINES: "dict[str, Callable[[str, str], Plan]]" = {
+    "docker": docker, "containerd": containerd, "podman": podman, "crio": crio,
+}  # fmt: skip
