@@ -16,6 +16,7 @@ _S_IFMT, _S_IFREG, _S_IFDIR, _ANY_X = 0o170000, 0o100000, 0o040000, 0o111
 _ABSENT = os.strerror(2).lower()
 DENIED = os.strerror(13).lower()
 FOLDER = "it is a directory"
+WASM = "WebAssembly, which the kernel does not execute"
 _ST_NOEXEC = 8  # statvfs(3)
 _PT_INTERP, _MOST_PROGRAM_HEADERS = 3, 1024
 # elf(5), <linux/elf-em.h> -> uname(2)
@@ -26,7 +27,7 @@ _MACHINES = {
 _TYPES = {1: "an object file that was not linked", 4: "a core dump"}
 _MAGIC = (
     (b"\xef\xbb\xbf#!", 'a script with a byte order mark before its "#!"'),
-    (b"\0asm", "WebAssembly, which the kernel does not execute"),
+    (b"\0asm", WASM),
     (b"MZ", "a program for Windows"),
     (b"\xcf\xfa\xed\xfe", "a program for macOS"),
     (b"\xca\xfe\xba\xbe", "a program for macOS, or a Java class"),

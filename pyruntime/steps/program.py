@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from pyruntime.walk.walker import Walker
 
 _ENOEXEC = 8
+<<<<<<< HEAD
 _WASM = b"\0asm"
+=======
+_WASM = (
+    "exec format error: it is WebAssembly, which was not found there from outside the container; "
+    "name it by a path without symlinks, in the rootfs or on a bind mount of a directory"
+)
+>>>>>>> w-errors
 DEFAULT_PATH = "/bin:/usr/bin"
 
 
@@ -34,18 +41,26 @@ class FindProgram(Step):
             found = self.program
         else:
             found = self._search(walker)
-        refused, walker.texts["format"] = formats.judge(found)
+        refused, doubt = formats.judge(found)
         if refused:
             raise Error(f"exec {found}: {refused}")
-        walker.texts["program"] = found
+        if doubt == formats.WASM:
+            raise self._error(_WASM)
+        walker.texts["program"], walker.texts["format"] = found, doubt
 
     def _demand(self, path: str) -> None:
+<<<<<<< HEAD
         if _begins(path) == _WASM:
             raise self._error(
                 "exec format error: it is WebAssembly, which was not found there from outside the container; "
                 "name it by a path without symlinks, in the rootfs or on a bind mount of a directory"
             )
         word, found = formats.refused(path)
+=======
+        word, found = formats.refused(path)
+        if found and formats.judge(path)[1] == formats.WASM:  # a module needs no x bit
+            raise self._error(_WASM)
+>>>>>>> w-errors
         if word:
             raise self._error(f"{word}: {found}" if found else f"stat {path}: {word}")
 
@@ -64,20 +79,6 @@ class FindProgram(Step):
 
     def _error(self, reason: str) -> Error:
         return Error(f'exec: "{self.program}": {reason}')
-
-
-def _begins(path: str) -> bytes:
-    """A file's first four bytes; none of one that may be executed and not read."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return os.read(fd, 4)
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)
 
 
 class PassDescriptors(Step):
