@@ -11,14 +11,10 @@ if TYPE_CHECKING:
     from pyruntime.walk.walker import Walker
 
 _ENOEXEC = 8
-<<<<<<< HEAD
-_WASM = b"\0asm"
-=======
 _WASM = (
     "exec format error: it is WebAssembly, which was not found there from outside the container; "
     "name it by a path without symlinks, in the rootfs or on a bind mount of a directory"
 )
->>>>>>> w-errors
 DEFAULT_PATH = "/bin:/usr/bin"
 
 
@@ -49,18 +45,9 @@ class FindProgram(Step):
         walker.texts["program"], walker.texts["format"] = found, doubt
 
     def _demand(self, path: str) -> None:
-<<<<<<< HEAD
-        if _begins(path) == _WASM:
-            raise self._error(
-                "exec format error: it is WebAssembly, which was not found there from outside the container; "
-                "name it by a path without symlinks, in the rootfs or on a bind mount of a directory"
-            )
-        word, found = formats.refused(path)
-=======
         word, found = formats.refused(path)
         if found and formats.judge(path)[1] == formats.WASM:  # a module needs no x bit
             raise self._error(_WASM)
->>>>>>> w-errors
         if word:
             raise self._error(f"{word}: {found}" if found else f"stat {path}: {word}")
 
