@@ -194,6 +194,8 @@ def is_value(value: bytes) -> bool:
 def length_of(head: Head, response: bool = False) -> int:
     """How the body that follows a head is framed: its bytes, or chunked, or until the end. Raises RefusedError."""
     codings, lengths = head.listed("transfer-encoding"), set(head.listed("content-length"))
+    if bool(head.values("transfer-encoding")) != bool(codings) or bool(head.values("content-length")) != bool(lengths):
+        raise RefusedError(400, "a transfer-encoding or a content-length that says nothing")
     if codings:
         if codings != [b"chunked"] or lengths:
             raise RefusedError(400 if lengths else 501, "a transfer coding that is not chunked alone")
@@ -270,9 +272,12 @@ class Body:
         if not self._first and connection.line():
             raise self._bad("a chunk is longer than it says")
         self._first = False
-        size = connection.line().partition(b";")[0].strip(b" \t")
+        line = connection.line()
+        size = line.partition(b";")[0].rstrip(b" \t")
         if not size or len(size) > 15 or not _HEXADECIMAL.issuperset(size):
             raise self._bad("a chunk's size is no number")
+        if not is_value(line):  # where a proxy ends the line at a bare line feed, it would see other chunks
+            raise self._bad("a chunk's extension is none")
         self._left = int(size, 16)
         if not self._left:
             self._read_trailers()

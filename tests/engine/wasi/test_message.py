@@ -102,6 +102,10 @@ def test_heads_that_are_refused(head: bytes, status: int) -> None:
         (b"Transfer-Encoding: gzip, chunked", 501),
         (b"Transfer-Encoding: chunked, chunked", 501),
         (b"Transfer-Encoding: identity", 501),
+        (b"Content-Length:", 400),
+        (b"Content-Length: ,", 400),
+        (b"Transfer-Encoding: ,", 400),
+        (b"Transfer-Encoding:\r\nContent-Length: 1", 400),
     ],
 )
 def test_framing_that_two_could_read_in_two_ways(fields: bytes, status: int) -> None:
@@ -134,6 +138,9 @@ def test_a_head_has_an_end_and_a_limit() -> None:
         b"5\r\nab",
         b"f" * 5000,
         b"0\r\nno\r\n\r\n",
+        b" 1\r\na\r\n0\r\n\r\n",
+        b"1;\nx\r\na\r\n0\r\n\r\n",
+        b"1;\rx\r\na\r\n0\r\n\r\n",
     ],
 )
 def test_chunks_that_are_none(chunks: bytes) -> None:
