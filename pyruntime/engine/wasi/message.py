@@ -323,13 +323,19 @@ class BodyWriter:
     """
 
     def __init__(self, connection: Connection, first: str, sent: "Fields", bodiless: bool, chunks: bool) -> None:
-        """`bodiless`: no body follows, whatever the head says; `chunks`: the peer understands them."""
+        """`bodiless`: no body follows, whatever the head says; `chunks`: the peer understands them.
+
+        Raises StreamFaultError for fields that state two lengths, which each reader could take differently.
+        """
         self._connection = connection
         self._first = first
         self._fields = sent
         self._bodiless = bodiless
         self._chunks = chunks
-        self._length = next((int(value) for name, value in sent if name.lower() == "content-length"), None)
+        lengths = {int(value) for name, value in sent if name.lower() == "content-length"}
+        if len(lengths) > 1:
+            raise StreamFaultError("more than one content-length", "HTTP-protocol-error")
+        self._length = lengths.pop() if lengths else None
         self._written = 0
         self.started = False
         self.finished = False

@@ -201,6 +201,15 @@ def test_a_length_is_kept_to() -> None:
         assert pair.received() == b""
 
 
+def test_two_lengths_are_not_sent() -> None:
+    with Pair() as pair, pytest.raises(StreamFaultError, match="more than one"):
+        writer(pair, ("Content-Length", b"5"), ("content-length", b"6"))
+    with Pair() as pair:
+        same = writer(pair, ("Content-Length", b"3"), ("content-length", b"3"))
+        same.whole(b"abc")
+        assert not pair.here.broken
+
+
 def test_a_head_alone() -> None:
     with Pair() as pair:
         head = writer(pair, ("Content-Length", b"5"), bodiless=True)
