@@ -129,6 +129,13 @@ class Connection:
         except OSError:
             return  # the peer has gone, or does not
 
+    def interrupt(self) -> None:
+        """Let a thread that waits to receive find the end; nothing is raised."""
+        try:
+            self.sock.shutdown(_socket.SHUT_RDWR)
+        except OSError:
+            return  # it has ended by itself
+
     def close(self) -> None:
         """End the connection; nothing is raised."""
         self.broken = True

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyruntime.engine.wasi.http import TYPES, Fields, OutgoingResponse, Outparam
 from pyruntime.engine.wasi.io import StreamFaultError
 from pyruntime.engine.wasi.message import (
     HEAD_LIMIT,
@@ -16,6 +17,8 @@ from pyruntime.engine.wasi.message import (
     length_of,
     parse,
 )
+from pyruntime.engine.wasi.server import Exchange
+from pyruntime.engine.wasi.values import Ok
 
 TOKENS = st.text("abcdefghijklmnopqrstuvwxyzABC-_0123456789", min_size=1, max_size=12)
 VALUES = st.binary(max_size=20).map(lambda value: bytes(b for b in value if b >= 0x20 and b != 0x7F).strip())
@@ -253,3 +256,13 @@ def test_no_head_is_too_odd_to_be_refused(data: bytes) -> None:
         length_of(parse(data))
     except RefusedError:
         pass
+
+
+def test_a_guest_that_states_two_lengths_has_failed() -> None:
+    with Pair() as pair:
+        exchange = Exchange(pair.here, parse(b"GET / HTTP/1.1\r\nHost: a"))
+        fields = Fields([("content-length", b"1"), ("Content-Length", b"2")])
+        TYPES["[static]response-outparam.set"](None, Outparam(exchange.respond), Ok(OutgoingResponse(fields)))
+        exchange.finish()
+        assert exchange.persists()
+        assert pair.received().startswith(b"HTTP/1.1 500 ")

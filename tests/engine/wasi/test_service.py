@@ -289,6 +289,20 @@ def test_an_address_that_is_taken(tmp_path: Path) -> None:
             assert service.errors.read_text() == expected
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
+def test_connections_that_ask_for_nothing_keep_nobody_out(tmp_path: Path, sent: bytes) -> None:
+    """As many as are served at a time, silent from the start, within a head, or after an answer."""
+    with serving(tmp_path, ECHO) as service, contextlib.ExitStack() as idle:
+        for _ in range(70):
+            sock = idle.enter_context(service.connect())
+            sock.sendall(sent)
+        time.sleep(0.5)
+        client = service.client()
+        client.request("GET", "/")
+        assert client.getresponse().read() == HELLO
+        client.close()
+
+
 def anonymous(pid: int) -> int:
     """kB of a process's memory that are in no file."""
     return int(re.findall(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0])
