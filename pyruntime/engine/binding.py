@@ -65,6 +65,9 @@ SHAPES = {
     "wasmtime_trap_code": "PP>?",
     "wasm_trap_message": "PP>",
     "wasm_trap_trace": "PP>",
+    "wasm_frame_vec_delete": "P>",
+    "wasm_byte_vec_delete": "P>",
+    "wasmtime_error_delete": "P>",
     "wasm_frame_func_index": "P>I",
     "wasm_frame_module_offset": "P>N",
     "wasmtime_frame_func_name": "P>P",
@@ -127,14 +130,17 @@ def library_path(package: str) -> str:
 def check(library: Library, error: "int | None", what: str) -> None:
     """Raise Error with the engine's words if `error` is one."""
     if error:
-        raise Error(f"{what}: {message(library.wasmtime_error_message, error)}")
+        text = message(library, library.wasmtime_error_message, error)
+        library.wasmtime_error_delete(error)
+        raise Error(f"{what}: {text}")
 
 
-def message(read: "Any", thing: int) -> str:
+def message(library: Library, read: "Any", thing: int) -> str:
     """The engine's words for an error or trap, by the function that reads them, on one line."""
     vector = cell(2)
     read(thing, vector)
     lines = bytes_at(vector).rstrip(b"\0").decode("utf-8", "replace").splitlines()
+    library.wasm_byte_vec_delete(vector)
     parts = [line.strip().lstrip("0123456789: ") for line in lines]
     return ": ".join(part.rstrip(":") for part in parts if part not in ("", "Caused by:"))
 

@@ -128,8 +128,12 @@ class Running:
     def call(self, instance: str, function: str, arguments: "Any" = None, count: int = 0) -> "Any":
         """Call an export; the result's memory (a wasmtime_component_val_t), None without. Raises TrapError, Error."""
         library, of = self.library, self._loaded.world.function(instance, function)
-        called, index = cell(FUNCTION_WORDS), self._index(self._index(None, instance), function)
+        called, outer = cell(FUNCTION_WORDS), self._index(None, instance)
+        index = self._index(outer, function)
         library.wasmtime_component_instance_get_func(self._instance, self.context, index, called)
+        for found in (outer, index):
+            if found:
+                library.wasmtime_component_export_index_delete(found)
         results = cell(binding.VALUE_SIZE // 8) if of.returns else None
         error = library.wasmtime_component_func_call(called, self.context, arguments, count, results, of.returns)
         self._judge(error, "the component cannot be called")
@@ -149,11 +153,12 @@ class Running:
     def _judge(self, error: "int | None", what: str) -> None:
         if not error:
             return
-        text = message(self.library.wasmtime_error_message, error)
+        text = message(self.library, self.library.wasmtime_error_message, error)
         _, trap, kind = text.rpartition(_TRAP)
         frames = cell(2)
         self.library.wasmtime_error_wasm_trace(error, frames)
         lines = backtrace(self.library, frames)
+        self.library.wasm_frame_vec_delete(frames)
         self.library.wasmtime_error_delete(error)
         if trap or lines:
             raise base.TrapError("\n".join([kind_of_trap(kind) if trap else text, *lines]))

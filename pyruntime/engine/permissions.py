@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 ADDRESS = "0.0.0.0:8080"  # where a component serves if nothing else is asked for: in its network namespace
 ALL = "all"
 _HANDLER = b"wasi:http/incoming-handler@0.2."
+_MAPPED = b"\0" * 10 + b"\xff\xff"  # before the 4 bytes of an IPv4 address
 _FIRST = 3  # SD_LISTEN_FDS_START of sd_listen_fds(3)
 
 
@@ -96,14 +97,18 @@ def prefix_of(text: str) -> "tuple[bytes, int] | None":
     found = packed(address)
     if not found or (slash and not (length.isdecimal() and length.isascii() and int(length) <= 8 * len(found))):
         return None
-    return found, int(length) if slash else 8 * len(found)
+    bits = int(length) if slash else 8 * len(found)
+    if found.startswith(_MAPPED) and bits >= 96:
+        return found[12:], bits - 96
+    return found, bits
 
 
 def allowed(address: str, network: "Network | None") -> bool:
     """Whether a guest may connect to an IP address or bind to it."""
     if network is None or not network.outgoing:
         return False
-    return not network.addresses or any(_within(packed(address), prefix_of(entry)) for entry in network.addresses)
+    found = packed(address).removeprefix(_MAPPED)  # what it leads to is the IPv4 network: ipv6(7)
+    return not network.addresses or any(_within(found, prefix_of(entry)) for entry in network.addresses)
 
 
 def _within(address: bytes, prefix: "tuple[bytes, int] | None") -> bool:

@@ -1,7 +1,7 @@
 """Which directories of its container a guest may open: all of `/`, unless an annotation says less. Pure."""
 
 from pyruntime.engine.annotations import PREOPENS
-from pyruntime.errors import ConfigError
+from pyruntime.errors import ConfigError, one_line
 from pyruntime.pathtext import clean
 
 TYPE_CHECKING = False
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 NOTHING = "none"
 _ROOT = ("/", "/", False)
 _READ_ONLY = ":ro"
+_MOST = 64  # directories; each is compared with each
 
 
 def preopens(annotations: "dict[str, str]") -> "list[Preopen]":
@@ -24,7 +25,10 @@ def preopens(annotations: "dict[str, str]") -> "list[Preopen]":
         return [_ROOT]
     if text == NOTHING:
         return []
-    found = [_preopen(word) for word in text.split(",")]
+    words = text.split(",", _MOST)
+    if len(words) > _MOST:
+        raise _wrong(f"more than {_MOST} directories; name one that they lie in")
+    found = [_preopen(word) for word in words]
     names = [name for name, _, _ in found]
     for name in names:
         if names.count(name) > 1:
@@ -35,10 +39,20 @@ def preopens(annotations: "dict[str, str]") -> "list[Preopen]":
 
 def _preopen(word: str) -> "Preopen":
     path = word.removesuffix(_READ_ONLY)
+    if not _is_text(path):
+        raise _wrong(f"{one_line(word)} holds a NUL, or is not UTF-8, and WASI has no other names")
     if not path.startswith("/") or ".." in path.split("/"):
         raise _wrong(f'expected "{NOTHING}", or absolute paths such as "/data:ro,/tmp", found "{word}"')
     path = clean(path)
     return path, path, word.endswith(_READ_ONLY)
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in path
 
 
 def _refuse_in_vain(found: "list[Preopen]") -> None:

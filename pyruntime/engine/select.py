@@ -71,9 +71,16 @@ class Selection:
         """Whether this is the file that was read, unchanged since."""
         return self.file == identity(found)
 
+    def may_equal(self, found: "os.stat_result") -> bool:
+        """Whether this is a regular file of the size of the one that was read."""
+        return found.st_mode & _S_IFMT == _S_IFREG and found.st_size == self.file[_SIZE]
+
     def argv(self, args: "list[str]") -> "list[str]":
         """The guest's arguments: as configured, without the function behind the program's name."""
         return [args[0].removesuffix(f"#{self.function}"), *args[1:]]
+
+
+_SIZE = 2  # where it is in an identity
 
 
 def identity(found: "os.stat_result") -> "tuple[int, ...]":

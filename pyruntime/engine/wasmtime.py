@@ -301,7 +301,7 @@ class WasmtimeModule:
         code = buffer(bytes(4))
         if self._library.wasmtime_trap_code(trap, code) and bytes(code)[0] < len(TRAPS):
             return TRAPS[bytes(code)[0]]
-        return message(self._library.wasm_trap_message, trap)
+        return message(self._library, self._library.wasm_trap_message, trap)
 
 
 def limit(library: Library, store: int, context: int, limits: base.Limits) -> None:

@@ -6,9 +6,9 @@ from pyruntime.kernel.paths import O_PATH, open_in_root
 from pyruntime.pathtext import clean, split
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-_ENOENT, _ENOTDIR, _ELOOP = 2, 20, 40
+_ENOENT, _EACCES, _ENOTDIR, _ELOOP = 2, 13, 20, 40
 _LINKS = 40  # as many as the kernel follows, path_resolution(7)
-_S_IFMT, _S_IFLNK = 0o170000, 0o120000
+_S_IFMT, _S_IFREG, _S_IFLNK = 0o170000, 0o100000, 0o120000
 
 
 class View:
@@ -22,17 +22,27 @@ class View:
         self._mounts = [(clean(destination), source) for destination, source in mounts]
 
     def open(self, path: str) -> int:
-        """Open a path of the container for reading, without blocking. Raises OSError.
+        """Open a regular file of the container for reading. Raises OSError: EACCES, as execve(2), for all else.
 
         Symlinks are the kernel's to follow; only where that finds nothing are they followed here, as they may lead
         from the rootfs to a mount.
         """
+        fd = self._named(path)
         try:
-            return self._open(clean(path), _READ)
+            # To open a device is an act of its driver: a watchdog is armed by it, and no cgroup keeps us from it here.
+            if os.fstat(fd).st_mode & _S_IFMT != _S_IFREG:
+                raise OSError(_EACCES, os.strerror(_EACCES), path)
+            return os.open(f"/proc/self/fd/{fd}", _READ | os.O_CLOEXEC)
+        finally:
+            os.close(fd)
+
+    def _named(self, path: str) -> int:
+        try:
+            return self._open(clean(path), O_PATH)
         except OSError as error:
             if error.errno not in (_ENOENT, _ENOTDIR) or not self._mounts:
                 raise
-        return self._open(self._resolved(path), _READ)
+        return self._open(self._resolved(path), O_PATH)
 
     def _open(self, path: str, flags: int) -> int:
         """A path without links between mounts; what is mounted last covers what was there before."""

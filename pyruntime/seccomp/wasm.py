@@ -36,7 +36,7 @@ NETWORK = (
     "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt", "listen", "recvfrom", "recvmsg",
     "sendmmsg", "sendmsg", "sendto", "setsockopt", "shutdown", "socket",
 )  # fmt: skip
-PROCESSES = ("clone", "wait4")  # without conditions: for an engine that keeps its guest in a child
+PROCESSES = ("clone", "wait4")  # for an engine that keeps its guest in a child: clone with any flag but a namespace's
 # What others than wasmtime call besides: seen by running the WASI test suite with each of them.
 MORE: "dict[str, tuple[str, ...]]" = {
     "wasmer": PROCESSES,
@@ -79,21 +79,25 @@ def profile(engine: str, network: bool, machine: str) -> Seccomp:
     names = {name for group in GROUPS.values() for name in group}
     names.update(NETWORK if network or engine in NETWORKED else ())
     more = set(MORE.get(engine, ()))
-    rules = [_rule("ALLOW", sorted((names - set(_ONE_OF) - set(_MASKED)) | more))]
-    for name in sorted(names & (set(_ONE_OF) | set(_MASKED)) - more):
-        rules += [_rule("ALLOW", [name], [condition]) for condition in conditions(name, machine)]
+    rules = [_rule("ALLOW", sorted((names - set(_ONE_OF) - set(_MASKED)) | (more - {"clone"})))]
+    for name in sorted(names & (set(_ONE_OF) | set(_MASKED))):
+        asked = conditions(name, machine, processes=name in more)
+        rules += [_rule("ALLOW", [name], [condition]) for condition in asked]
     rules.append(_rule("ERRNO", list(ABSENT), errnoRet=_ENOSYS))
     rules.append(_rule("KILL_PROCESS", sorted(KILLS)))
     return Seccomp.read({"defaultAction": "SCMP_ACT_ERRNO", "flags": [], "syscalls": rules}, "rule")
 
 
-def conditions(name: str, machine: str) -> "list[dict[str, Any]]":
-    """When a call is allowed: one of these has to hold, or none is asked if there is none."""
+def conditions(name: str, machine: str, processes: bool = False) -> "list[dict[str, Any]]":
+    """When a call is allowed: one of these has to hold, or none is asked if there is none.
+
+    `processes`: whether clone(2) may make processes too, in the namespaces that there are.
+    """
     if name in _ONE_OF:
         index, values = _ONE_OF[name]
         return [{"index": index, "value": value, "op": "SCMP_CMP_EQ"} for value in values]
     if name in _MASKED:
-        index, mask, value = _MASKED[name]
+        index, mask, value = (0, _CLONE_NEW, 0) if processes else _MASKED[name]
         if name == "clone" and machine.startswith("s390"):
             index = 1  # clone(2), "C library/kernel differences"
         return [{"index": index, "value": mask, "valueTwo": value, "op": "SCMP_CMP_MASKED_EQ"}]

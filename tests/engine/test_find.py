@@ -36,6 +36,12 @@ def test_an_absent_package_names_the_places_and_the_cure(only: Path) -> None:
         find_package("engine")
 
 
+def test_a_link_that_leads_nowhere_is_no_package(only: Path) -> None:
+    (only / "engine").symlink_to("gone")
+    with pytest.raises(Error, match="no Python package engine"):
+        find_package("engine")
+
+
 def test_what_everybody_can_write_is_refused(only: Path) -> None:
     (only / "engine").mkdir()
     only.chmod(0o777)

@@ -90,6 +90,11 @@ def test_what_is_no_address_to_serve_at(address: str) -> None:
         ("10.1.2.4", ("10.1.2.3", "::/0"), False),
         ("fd00::1", ("fd00::/16",), True),
         ("fd01::1", ("fd00::/16",), False),
+        ("::ffff:10.1.2.3", ("::/0",), False),
+        ("::ffff:10.1.2.3", ("10.0.0.0/8",), True),
+        ("::ffff:11.1.2.3", ("10.0.0.0/8", "::/0"), False),
+        ("10.1.2.3", ("::ffff:10.0.0.0/104",), True),
+        ("11.1.2.3", ("::ffff:10.0.0.0/104",), False),
     ],
 )
 def test_addresses_that_may_be_reached(address: str, entries: "tuple[str, ...]", expected: bool) -> None:

@@ -44,6 +44,10 @@ def test_directories(text: str, found: "list[tuple[str, str, bool]]") -> None:
         ("/a/../b", 'found "/a/../b"'),
         ("/a,/b,/a/", "/a is named more than once"),
         ("/,/data:ro", "/data is not read-only as long as it can be written through /"),
+        ("/\0:ro", "holds a NUL"),
+        ("/data\0,/data:ro", "holds a NUL"),
+        ("/\ud800", "is not UTF-8"),
+        (",".join(f"/{number}" for number in range(65)), "more than 64 directories"),
         ("/a/b:ro,/a", "/a/b is not read-only as long as it can be written through /a"),
     ],
 )

@@ -107,3 +107,31 @@ def test_links_that_go_round_end(tree: Tree) -> None:
 
 def test_a_source_that_is_not_there(tree: Tree) -> None:
     assert tree.read("/app/a", ("/app", f"{tree.path}/nowhere")) is None
+
+
+def test_nothing_but_a_regular_file_is_opened(tree: Tree) -> None:
+    """Each would give a descriptor if it were opened; a device's driver would take notice, too."""
+    os.mkfifo(tree.path / "root/fifo")
+    (tree.path / "root/folder").mkdir()
+    tree.link("root/link", "fifo")
+    root = os.open(tree.path / "root", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for view in (View(root, []), View(root, [("/fifo", "/dev/null")])):
+            for path in ("/fifo", "/folder", "/link", "/"):
+                with pytest.raises(PermissionError) as refused:
+                    view.open(path)
+                assert refused.value.filename == path
+    finally:
+        os.close(root)
+
+
+@pytest.mark.root
+def test_no_device_driver_is_asked(tree: Tree) -> None:
+    """A number without a driver: opened, it is ENXIO; not opened, it is no regular file."""
+    os.mknod(tree.path / "root/device", 0o20600, os.makedev(240, 77))
+    root = os.open(tree.path / "root", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with pytest.raises(PermissionError):
+            View(root, []).open("/device")
+    finally:
+        os.close(root)

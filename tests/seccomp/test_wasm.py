@@ -58,6 +58,8 @@ def test_the_network_is_there_for_who_was_given_one() -> None:
 
 def test_only_an_engine_with_a_child_may_fork() -> None:
     assert decide("clone", 17, engine="wasmer") == ALLOW
+    assert decide("clone", THREAD, engine="wasmer") == ALLOW
+    assert decide("clone", 0x10000000 | 17, engine="wasmer") == EPERM
     assert decide("wait4", engine="wasmer") == ALLOW
     assert decide("clone", 17, engine="of somebody else") == EPERM
     assert decide("execve", engine="wasmer") == KILL

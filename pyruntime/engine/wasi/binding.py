@@ -67,7 +67,6 @@ SHAPES = {
     "wasm_byte_vec_new": "PNP>",
     "wasmtime_store_delete": "P>",
     "wasmtime_error_new": "P>P",
-    "wasmtime_error_delete": "P>",
     "wasmtime_error_wasm_trace": "PP>",
     "wasmtime_error_exit_status": "PP>?",
 }

@@ -57,7 +57,7 @@ class Fields:
 def _wrong(name: str, values: "Sequence[bytes]") -> str:
     if not is_token(name.encode("utf-8", "replace")) or not all(map(is_value, values)):
         return "invalid-syntax"
-    if name.lower() == "content-length" and not all(value.isdigit() for value in values):
+    if name.lower() == "content-length" and not all(value.isdigit() and len(value) < 19 for value in values):
         return "invalid-syntax"
     return "forbidden" if name.lower() in FORBIDDEN else ""
 

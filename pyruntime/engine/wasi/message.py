@@ -129,6 +129,13 @@ class Connection:
         except OSError:
             return  # the peer has gone, or does not
 
+    def interrupt(self) -> None:
+        """Let a thread that waits to receive find the end; nothing is raised."""
+        try:
+            self.sock.shutdown(_socket.SHUT_RDWR)
+        except OSError:
+            return  # it has ended by itself
+
     def close(self) -> None:
         """End the connection; nothing is raised."""
         self.broken = True
@@ -194,6 +201,8 @@ def is_value(value: bytes) -> bool:
 def length_of(head: Head, response: bool = False) -> int:
     """How the body that follows a head is framed: its bytes, or chunked, or until the end. Raises RefusedError."""
     codings, lengths = head.listed("transfer-encoding"), set(head.listed("content-length"))
+    if bool(head.values("transfer-encoding")) != bool(codings) or bool(head.values("content-length")) != bool(lengths):
+        raise RefusedError(400, "a transfer-encoding or a content-length that says nothing")
     if codings:
         if codings != [b"chunked"] or lengths:
             raise RefusedError(400 if lengths else 501, "a transfer coding that is not chunked alone")
@@ -270,9 +279,12 @@ class Body:
         if not self._first and connection.line():
             raise self._bad("a chunk is longer than it says")
         self._first = False
-        size = connection.line().partition(b";")[0].strip(b" \t")
+        line = connection.line()
+        size = line.partition(b";")[0].rstrip(b" \t")
         if not size or len(size) > 15 or not _HEXADECIMAL.issuperset(size):
             raise self._bad("a chunk's size is no number")
+        if not is_value(line):  # where a proxy ends the line at a bare line feed, it would see other chunks
+            raise self._bad("a chunk's extension is none")
         self._left = int(size, 16)
         if not self._left:
             self._read_trailers()
@@ -318,13 +330,19 @@ class BodyWriter:
     """
 
     def __init__(self, connection: Connection, first: str, sent: "Fields", bodiless: bool, chunks: bool) -> None:
-        """`bodiless`: no body follows, whatever the head says; `chunks`: the peer understands them."""
+        """`bodiless`: no body follows, whatever the head says; `chunks`: the peer understands them.
+
+        Raises StreamFaultError for fields that state two lengths, which each reader could take differently.
+        """
         self._connection = connection
         self._first = first
         self._fields = sent
         self._bodiless = bodiless
         self._chunks = chunks
-        self._length = next((int(value) for name, value in sent if name.lower() == "content-length"), None)
+        lengths = {int(value) for name, value in sent if name.lower() == "content-length"}
+        if len(lengths) > 1:
+            raise StreamFaultError("more than one content-length", "HTTP-protocol-error")
+        self._length = lengths.pop() if lengths else None
         self._written = 0
         self.started = False
         self.finished = False

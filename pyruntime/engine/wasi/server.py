@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Handle = Callable[[IncomingRequest, Outparam], None]
 
 CONNECTIONS = 64  # at a time; those beyond wait in the kernel's backlog
+_PATIENCE = 0.05  # seconds that one beyond waits before one that asks for nothing has to go
 BACKLOG = 128
 _DRAIN = 1 << 18  # bytes of a request that the guest did not read, which are read before the next one
 _BODILESS = (204, 304)
@@ -64,18 +65,60 @@ def inherited(fd: int) -> "Any":
     return sock
 
 
+class Places:
+    """Room for so many connections, and which of them wait for a request."""
+
+    def __init__(self, count: int) -> None:
+        self._free: "Any" = _queue.SimpleQueue()
+        self._waiting: "dict[Connection, None]" = {}
+        for _ in range(count):
+            self._free.put(None)
+
+    def take(self) -> None:
+        """Wait for a place; whoever has waited for a request the longest has to give up theirs."""
+        while True:
+            try:
+                self._free.get(timeout=_PATIENCE)
+            except _queue.Empty:
+                self._end_oldest()
+            else:
+                return
+
+    def give_back(self) -> None:
+        """The connection has ended."""
+        self._free.put(None)
+
+    def head(self, connection: Connection) -> "bytes | None":
+        """`connection.head`, and None as well when the place was needed. Raises what it raises."""
+        self._waiting[connection] = None
+        try:
+            data = connection.head()
+        except BaseException:
+            self._waiting.pop(connection, None)
+            raise
+        # Each side takes it out, which only one of them can: no answer is cut off, and nothing is shut down later.
+        return data if self._waiting.pop(connection, _ENDED) is not _ENDED else None
+
+    def _end_oldest(self) -> None:
+        for connection in list(self._waiting)[:1]:
+            if self._waiting.pop(connection, _ENDED) is not _ENDED:
+                connection.interrupt()
+
+
+_ENDED = object()
+
+
 def serve(listeners: "list[Any]", handle: "Handle") -> None:
     """Accept and answer for ever."""
-    places: "Any" = _queue.SimpleQueue()
-    for _ in range(CONNECTIONS):
-        places.put(None)
+    places = Places(CONNECTIONS)
     poll = select.poll()
     for sock in listeners:
         sock.setblocking(False)
         poll.register(sock.fileno(), select.POLLIN)
     by_fd = {sock.fileno(): sock for sock in listeners}
     while True:
-        places.get()
+        poll.poll()  # nobody has to go before somebody has come
+        places.take()
         _start(_accepted(poll, by_fd), handle, places)
 
 
@@ -96,33 +139,33 @@ def _accepted(poll: "Any", by_fd: "dict[int, Any]") -> "Any":
             return sock
 
 
-def _start(sock: "Any", handle: "Handle", places: "Any") -> None:
+def _start(sock: "Any", handle: "Handle", places: Places) -> None:
     try:
         _thread.start_new_thread(_connection, (sock, handle, places))
     except RuntimeError:
         connection = Connection(sock)
         _refuse(connection, 503, "no thread for this connection: raise linux.resources.pids.limit")
         connection.close()
-        places.put(None)
+        places.give_back()
 
 
-def _connection(sock: "Any", handle: "Handle", places: "Any") -> None:
+def _connection(sock: "Any", handle: "Handle", places: Places) -> None:
     connection = Connection(sock)
     try:
-        while _exchange(connection, handle):
+        while _exchange(connection, handle, places):
             pass
     except Exception as error:
         # A traceback of this thread would open source files by name inside the container's root.
         _log(f"a connection: {error}")
     finally:
         connection.close()
-        places.put(None)
+        places.give_back()
 
 
-def _exchange(connection: Connection, handle: "Handle") -> bool:
+def _exchange(connection: Connection, handle: "Handle", places: Places) -> bool:
     """One request and its answer; whether another may follow."""
     try:
-        data = connection.head()
+        data = places.head(connection)
         if data is None:
             return False
         head = parse(data)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyruntime.engine.wasi.http import TYPES, Fields, OutgoingResponse, Outparam
 from pyruntime.engine.wasi.io import StreamFaultError
 from pyruntime.engine.wasi.message import (
     HEAD_LIMIT,
@@ -16,6 +17,8 @@ from pyruntime.engine.wasi.message import (
     length_of,
     parse,
 )
+from pyruntime.engine.wasi.server import Exchange
+from pyruntime.engine.wasi.values import Ok
 
 TOKENS = st.text("abcdefghijklmnopqrstuvwxyzABC-_0123456789", min_size=1, max_size=12)
 VALUES = st.binary(max_size=20).map(lambda value: bytes(b for b in value if b >= 0x20 and b != 0x7F).strip())
@@ -102,6 +105,10 @@ def test_heads_that_are_refused(head: bytes, status: int) -> None:
         (b"Transfer-Encoding: gzip, chunked", 501),
         (b"Transfer-Encoding: chunked, chunked", 501),
         (b"Transfer-Encoding: identity", 501),
+        (b"Content-Length:", 400),
+        (b"Content-Length: ,", 400),
+        (b"Transfer-Encoding: ,", 400),
+        (b"Transfer-Encoding:\r\nContent-Length: 1", 400),
     ],
 )
 def test_framing_that_two_could_read_in_two_ways(fields: bytes, status: int) -> None:
@@ -134,6 +141,9 @@ def test_a_head_has_an_end_and_a_limit() -> None:
         b"5\r\nab",
         b"f" * 5000,
         b"0\r\nno\r\n\r\n",
+        b" 1\r\na\r\n0\r\n\r\n",
+        b"1;\nx\r\na\r\n0\r\n\r\n",
+        b"1;\rx\r\na\r\n0\r\n\r\n",
     ],
 )
 def test_chunks_that_are_none(chunks: bytes) -> None:
@@ -194,6 +204,15 @@ def test_a_length_is_kept_to() -> None:
         assert pair.received() == b""
 
 
+def test_two_lengths_are_not_sent() -> None:
+    with Pair() as pair, pytest.raises(StreamFaultError, match="more than one"):
+        writer(pair, ("Content-Length", b"5"), ("content-length", b"6"))
+    with Pair() as pair:
+        same = writer(pair, ("Content-Length", b"3"), ("content-length", b"3"))
+        same.whole(b"abc")
+        assert not pair.here.broken
+
+
 def test_a_head_alone() -> None:
     with Pair() as pair:
         head = writer(pair, ("Content-Length", b"5"), bodiless=True)
@@ -237,3 +256,13 @@ def test_no_head_is_too_odd_to_be_refused(data: bytes) -> None:
         length_of(parse(data))
     except RefusedError:
         pass
+
+
+def test_a_guest_that_states_two_lengths_has_failed() -> None:
+    with Pair() as pair:
+        exchange = Exchange(pair.here, parse(b"GET / HTTP/1.1\r\nHost: a"))
+        fields = Fields([("content-length", b"1"), ("Content-Length", b"2")])
+        TYPES["[static]response-outparam.set"](None, Outparam(exchange.respond), Ok(OutgoingResponse(fields)))
+        exchange.finish()
+        assert exchange.persists()
+        assert pair.received().startswith(b"HTTP/1.1 500 ")

@@ -287,3 +287,39 @@ def test_an_address_that_is_taken(tmp_path: Path) -> None:
             assert service.process.wait(30) == 134
             expected = f"wasm: cannot serve HTTP at 127.0.0.1:{port}: address already in use\n"
             assert service.errors.read_text() == expected
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
+def test_connections_that_ask_for_nothing_keep_nobody_out(tmp_path: Path, sent: bytes) -> None:
+    """As many as are served at a time, silent from the start, within a head, or after an answer."""
+    with serving(tmp_path, ECHO) as service, contextlib.ExitStack() as idle:
+        for _ in range(70):
+            sock = idle.enter_context(service.connect())
+            sock.sendall(sent)
+        time.sleep(0.5)
+        client = service.client()
+        client.request("GET", "/")
+        assert client.getresponse().read() == HELLO
+        client.close()
+
+
+def anonymous(pid: int) -> int:
+    """kB of a process's memory that are in no file."""
+    return int(re.findall(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["/", "/trap"])
+def test_nothing_of_a_request_is_left(tmp_path: Path, path: str) -> None:
+    text = ECHO.replace("(then (call $answer", "(then (unreachable) (call $answer", 1) if path == "/trap" else ECHO
+    with serving(tmp_path, text) as service:
+        client = service.client()
+        sizes = []
+        for _ in range(2):
+            for _ in range(2000):
+                client.request("GET", path)
+                client.getresponse().read()
+            sizes.append(anonymous(service.process.pid))
+        client.close()
+        assert len(os.listdir(f"/proc/{service.process.pid}/fd")) < 12
+    assert sizes[1] - sizes[0] < 128, sizes
