@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from pyruntime.cgroup.systemd import manager
 from pyruntime.engine.engines import Answer
 from pyruntime.engine.wasmtime import Wasmtime
-from pyruntime.cgroup.systemd import manager
 from pyruntime.look.doctor import callers, cgroups, kernel, needs, security, show, users, wasm
 from pyruntime.look.doctor.verdict import FAIL, OK, UNKNOWN, WARN, Verdict, fail, ok, unknown, warn
 from pyruntime.look.lines import Paint
