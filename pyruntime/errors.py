@@ -76,6 +76,29 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else _SHORT.get(c) or _escaped(ord(c)) for c in text)
 
 
+# What engines look for in an error, in any case, to tell what kind it is: docs/reference/callers.md.
+_TELLING = (
+    "permission denied", "operation not permitted", "is a directory", "not a directory", "no such file",
+    "executable file not found", "executable path is empty", "open executable", "not found", "no such process",
+    "invalid process", "does not exist", "container not running", "process already finished",
+    "system cannot find the file specified", "failed to run runc", "flag needs an argument",
+)  # fmt: skip
+
+
+# As str.lower, and no character becomes two; those that are ASCII letters only when lowered included.
+_LOWER = {**{letter: letter + 32 for letter in range(65, 91)}, 0x130: 105, 0x212A: 107}
+
+
+def hushed(quoted: str) -> str:
+    """What another program has said, with a hyphen in phrases that engines would take for our own verdict."""
+    plain = quoted.replace("`", "'")
+    for phrase in _TELLING:
+        while (at := plain.translate(_LOWER).find(phrase)) >= 0:
+            blank = at + phrase.index(" ")
+            plain = f"{plain[:blank]}-{plain[blank + 1 :]}"
+    return plain
+
+
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 

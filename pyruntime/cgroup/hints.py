@@ -123,3 +123,18 @@ def enter_hint(errno: int | None) -> str:
     if errno == EOPNOTSUPP:
         return " (it is threaded or invalid, see its cgroup.type, and takes no process from outside)"
     return ""
+
+
+def out_of_memory(directory: str | int) -> str:
+    """What the limit is, and what set-up needs: at most our own private memory, of which init was a copy."""
+    try:
+        limit = read(directory, "memory.max").strip()
+        lines = dict(line.split(":", 1) for line in read("/proc/self", "status").splitlines() if ":" in line)
+        needs = sum(int(lines[name].split()[0]) for name in ("RssAnon", "VmPTE")) / 1024
+    except (OSError, KeyError, ValueError):
+        return "raise linux.resources.memory.limit"
+    if not limit.isdecimal():
+        return "the limit is that of a cgroup above; have it raised"
+    given = f"{int(limit) / (1 << 20):.1f}".removesuffix(".0")
+    need = f"starting takes up to {needs:.1f} MiB here"
+    return f"memory.max is {given} MiB, {need}; raise linux.resources.memory.limit"

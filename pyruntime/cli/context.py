@@ -35,6 +35,7 @@ class Context:
         self.arguments = asked.arguments
         self.log = log
         self.watcher = watcher
+        self.config_file = ""  # the absolute path of the configuration that was read
 
     @property
     def root(self) -> str:

@@ -59,7 +59,7 @@ def _configuration() -> bytes:
 
 def _attempt(asked: Invocation, tracing: "Tracing | None" = None) -> int:
     assert asked.verb is not None
-    log = None
+    log = context = None
     try:
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # a caller that ignores it would have the kernel reap for us
         if asked.verb in _STARTERS:
@@ -76,15 +76,16 @@ def _attempt(asked: Invocation, tracing: "Tracing | None" = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Error as error:
-        return _failed(log, asked, error.text, error.code)
+        return _failed(log, context, asked, error.text, error.code)
     except OSError as error:
-        return _failed(log, asked, explain_oserror(error), None)
+        return _failed(log, context, asked, explain_oserror(error), None)
     except (RecursionError, MemoryError) as error:
-        return _failed(log, asked, f"out of {'stack' if isinstance(error, RecursionError) else 'memory'}", None)
+        lacking = "stack" if isinstance(error, RecursionError) else "memory"
+        return _failed(log, context, asked, f"out of {lacking}", None)
     except Exception as error:  # ours, and the caller reads the log all the same
         from pyruntime.launch import told
 
-        return _failed(log, asked, told(error), None)
+        return _failed(log, context, asked, told(error), None)
 
 
 def _protect() -> None:
@@ -112,11 +113,24 @@ def _log(globals_: Options) -> Log:
     return Log(globals_.text("log"), globals_.text("log-format") or "text", level)
 
 
-def _failed(log: "Log | None", asked: Invocation, text: str, code: "int | None") -> int:
+def _failed(log: "Log | None", context: "Context | None", asked: Invocation, text: str, code: "int | None") -> int:
     """Tell the error once and give the exit status: the error's own, else 255 for exec and 1 for the rest."""
     prefix = "exec failed: " if asked.verb == "exec" else ""
-    (log or _log_of(asked.globals)).error(prefix + text)
+    _say(log or _log_of(asked.globals), prefix + text, asked, context)
     return code if code is not None else 255 if asked.verb == "exec" else 1
+
+
+def _say(log: Log, text: str, asked: "Invocation | None" = None, context: "Context | None" = None) -> None:
+    """One line for whoever runs us; the same with what belongs to it for who sits at a terminal."""
+    if log.on_terminal:
+        try:
+            from pyruntime.cli.terminal import told
+
+            log.tell(told(asked, text, context))
+            return
+        except Exception:  # no fault of the telling may hide what is to be told
+            pass
+    log.error(text)
 
 
 def _tell(prog: str, asked: Invocation) -> int:
@@ -139,7 +153,7 @@ def _usage(prog: str, error: CommandLineError) -> int:
 
     known = error.verb is not None
     _print("Incorrect Usage.\n\n" + (verb_help(_base(prog), error.verb or "") if known else app_help(_base(prog))))
-    _log_of(error.globals).error(error.text)
+    _say(_log_of(error.globals), error.text)
     return error.code or 1
 
 

@@ -54,13 +54,18 @@ def boolean(value: object, path: str) -> bool:
     raise wrong("true or false", value, path)
 
 
-def integer(low: int, high: int) -> "Check[int]":
-    """A check for whole numbers of a range, both ends included."""
+def integer(low: int, high: int, said: str = "") -> "Check[int]":
+    """A check for whole numbers of a range, both ends included; `said` words what is expected of other values."""
 
     def check(value: object, path: str) -> int:
         if type(value) is int and low <= value <= high:
             return value
-        raise wrong(f"an integer from {low} to {high}", value, path)
+        ranged = f"an integer from {low} to {high}"
+        if type(value) is str:
+            from pyruntime.config.near import number_meant
+
+            raise ConfigError(path, f"expected {said or ranged}, got {quoted(value)}{number_meant(value)}")
+        raise wrong(ranged if type(value) is int else said or ranged, value, path)
 
     return check
 
@@ -72,6 +77,7 @@ identifier = integer(0, 2**32 - 2)  # the last one means "leave it" to setresuid
 uint64 = integer(0, 2**64 - 1)
 int32 = integer(-(2**31), 2**31 - 1)
 int64 = integer(-(2**63), 2**63 - 1)
+size = integer(-(2**63), 2**63 - 1, "bytes as a number")
 
 
 def string(value: object, path: str) -> str:

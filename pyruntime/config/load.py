@@ -16,7 +16,7 @@ def load_config(path: str = "config.json") -> Config:
     except FileNotFoundError as error:
         folder, _, name = path.rpartition("/")
         missing = f"JSON specification file {name} not found in {folder or os.getcwd()}"
-        raise ConfigError("", f"{missing}: make one: pyruntime spec, or name the bundle: -b DIR") from error
+        raise ConfigError("", f"{missing}; make one: pyruntime spec, or name the bundle: -b DIR") from error
     return read_config(data, path)
 
 

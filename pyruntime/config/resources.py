@@ -3,7 +3,7 @@
 Bytes, microseconds and counts are as the kernel takes them; -1 is "no limit" where the check allows it.
 """
 
-from pyruntime.config.checks import boolean, got, int64, nonempty, one_of, string, uint16, uint32, uint64
+from pyruntime.config.checks import boolean, got, int64, nonempty, one_of, size, string, uint16, uint32, uint64
 from pyruntime.config.record import Record, many, maybe, need, otherwise, table
 from pyruntime.errors import ConfigError
 
@@ -34,11 +34,11 @@ def _access(value: object, path: str) -> str:
 class Memory(Record):
     """Bytes. `swap` counts memory and swap together."""
 
-    limit: "int | None" = maybe(int64)
-    reservation: "int | None" = maybe(int64)
-    swap: "int | None" = maybe(int64)
-    kernel: "int | None" = maybe(int64)
-    kernelTCP: "int | None" = maybe(int64)
+    limit: "int | None" = maybe(size)
+    reservation: "int | None" = maybe(size)
+    swap: "int | None" = maybe(size)
+    kernel: "int | None" = maybe(size)
+    kernelTCP: "int | None" = maybe(size)
     swappiness: "int | None" = maybe(uint64)
     disableOOMKiller: "bool | None" = maybe(boolean)
     useHierarchy: "bool | None" = maybe(boolean)

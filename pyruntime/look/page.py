@@ -4,8 +4,9 @@ from textwrap import wrap
 
 from pyruntime.errors import Error, one_line
 from pyruntime.look.explain import Explained
-from pyruntime.look.lines import WIDTH, Paint, entry, who
+from pyruntime.look.lines import WIDTH, entry, who
 from pyruntime.look.why import TABLE
+from pyruntime.report.paint import Paint
 from pyruntime.steps.base import Step
 
 _INDENT = 11

@@ -32,6 +32,8 @@ _FOREIGN = {
     "src-nofollow": "name the file that the source leads to",
     "dest-nofollow": "name the place that the destination leads to; links are followed inside the container's root",
 }
+# What other tools say for words that are not spelt like them.
+_MEANT = {"readonly": "ro", "read-only": "ro", "readwrite": "rw", "rdonly": "ro", "private-rec": "rprivate"}
 
 
 class Options:
@@ -51,6 +53,24 @@ class Options:
     def has_data(self) -> "str | None":
         """The first word that only a filesystem could understand."""
         return self.data[0][0] if self.data else None
+
+
+def meant(word: str, data: "tuple[str, ...]" = ()) -> str:
+    """`; did you mean "ro"?`, or "" when nothing is near. `data`: names that the filesystem knows beside ours."""
+    from pyruntime.config.near import did_you_mean
+
+    name, equals, _ = word.partition("=")
+    if name.lower() in _MEANT:
+        return f'; did you mean "{_MEANT[name.lower()]}"?'
+    known = [*([] if equals and data else names()), *data]
+    return did_you_mean(name, known, '"{}' + ("=…" if equals else "") + '"')
+
+
+def no_bind_option(words: "list[str]", name: str, path: str) -> ConfigError:
+    """The error of an option `name` among `words` that only a filesystem could understand, on a bind mount."""
+    index = next(number for number, word in enumerate(words) if word.partition("=")[0] == name)
+    hint = meant(words[index]) or "; bind mounts cannot have any filesystem-specific options applied"
+    return ConfigError(f"{path}[{index}]", f'"{words[index]}": no such bind option{hint}')
 
 
 def parse(words: "list[str]", path: str, fstype: str) -> Options:

@@ -212,10 +212,7 @@ def _bind(
     because = f"mounts[{index}]"
     data = options.has_data()
     if data is not None:
-        raise ConfigError(
-            f"{because}.options",
-            f'"{data}": no such bind option; bind mounts cannot have any filesystem-specific options applied',
-        )
+        raise mountoptions.no_bind_option(mount.options, data, f"{because}.options")
     if not mount.source:
         raise ConfigError(f"{because}.source", "a bind mount needs a source")
     slot = _slot(config, facts, index, mount, options)

@@ -3,7 +3,7 @@
 Engines read the file given by `--log`: one takes the last line of level `error`, another parses the whole file as one
 JSON value. So a failing command leaves exactly one line there at the default level: warnings are held back until
 `settle()` says that the command went well, and an error drops them. With a log file, errors go to stderr too, as one
-plain line. Levels are debug, info, warning, error.
+plain line. On a terminal an error is told in a longer form (`longform`). Levels are debug, info, warning, error.
 """
 
 import posix as os
@@ -75,6 +75,16 @@ class Log:
     def debugging(self) -> bool:
         """Whether debug lines are wanted."""
         return self._least == 0
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether errors go to a terminal, as text: somebody reads them who types commands."""
+        return self._file == _STDERR and self._form == "text" and os.isatty(_STDERR)
+
+    def tell(self, lines: str) -> None:
+        """Tell why the command fails, to a terminal. The warnings that are still held back are dropped."""
+        self._held.clear()
+        _put(self._file, lines.rstrip("\n"))
 
     @property
     def apart(self) -> bool:

@@ -29,6 +29,7 @@ _MEMBERS = {"id": str, "ociVersion": str, "cgroup_paths": dict, "config": dict, 
 FIFO = "exec.fifo"
 FILES = frozenset((_FILE, "." + _FILE, FIFO, *claim.NAMES, "notify"))  # whatever lies in a directory of ours
 _MAX = 64 << 20
+_SHOWN = 5  # ids in an error
 
 
 class Container:
@@ -119,9 +120,7 @@ def reserve(root: str, container_id: str) -> Container:
     try:
         os.mkdir(path, 0o711)
     except FileExistsError:
-        raise StateError(
-            f"container with given ID already exists: {container_id}; remove it: pyruntime delete -f {container_id}"
-        ) from None
+        raise StateError(_taken(root, container_id)) from None
     except OSError as error:
         raise Error(f"cannot make the state directory: {explain_oserror(error)}") from None
     try:
@@ -134,6 +133,22 @@ def reserve(root: str, container_id: str) -> Container:
     return Container(
         root, container_id, dir_fd, {"ociVersion": SPEC, "id": container_id, "pyruntime": {"format": FORMAT}}
     )
+
+
+def _taken(root: str, container_id: str) -> str:
+    """Whose the id is, as far as its state can be read."""
+    from pyruntime.state import life
+
+    how = ""
+    try:
+        other = load(root, container_id)
+        status = life.status(other)
+        how = f" ({status}{f', pid {other.pid}' if status != 'stopped' and other.pid else ''})"
+        other.close()
+    except (Error, OSError):  # half made, or gone by now: it was there, and that is the answer
+        pass
+    given = f"container with given ID already exists: {container_id}{how}"
+    return f"{given}; remove it: pyruntime delete -f {container_id}"
 
 
 def _make_root(root: str) -> None:
@@ -156,13 +171,25 @@ def open_directory(root: str, container_id: str) -> int:
     try:
         dir_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        raise StateError(f"container does not exist: {container_id} in {root}; another --root or user?") from None
+        raise StateError(
+            f"container does not exist: {container_id} in {root}; another --root or user?{_known(root)}"
+        ) from None
     except OSError as error:
         raise StateError(f"cannot open the state directory {explain_oserror(error)}") from None
     if os.fstat(dir_fd).st_uid != os.geteuid():
         os.close(dir_fd)
         raise StateError(f"the state directory {path} belongs to another user; it is left alone")
     return dir_fd
+
+
+def _known(root: str) -> str:
+    """` known: a b`: a few of the ids that are there, "" where there is none."""
+    try:
+        found = names(root)
+    except OSError:
+        return ""
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return f" known: {' '.join(found[:_SHOWN])}{more}" if found else ""
 
 
 def load(root: str, container_id: str, lock: bool = False) -> Container:

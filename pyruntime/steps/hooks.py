@@ -2,7 +2,7 @@
 
 import posix as os
 
-from pyruntime.errors import Error, explain_oserror, one_line
+from pyruntime.errors import Error, explain_oserror, hushed, one_line
 from pyruntime.kernel import spawn
 from pyruntime.report.jsonout import dumps
 from pyruntime.steps.base import HOST, Step
@@ -76,8 +76,9 @@ def run_hook(because: str, hook: "Hook", state: "dict[str, object]", env: object
         how = f"exit status {os.WEXITSTATUS(result.status)}"
         if os.WIFSIGNALED(result.status):
             how = f"signal {os.WTERMSIG(result.status)}"
-        raise Error(f"{name}: {how}, stdout: {_quote(result.stdout)}, stderr: {_quote(result.stderr)}")
+        told = f"stdout: {_quote(result.stdout)}, stderr: {_quote(result.stderr)}"
+        raise Error(f"{name}: {how}, {told} ({hook.path})")
 
 
 def _quote(output: bytes) -> str:
-    return one_line(output.decode("utf-8", "replace").strip())[:_QUOTE_MAX]
+    return hushed(one_line(output.decode("utf-8", "replace").strip())[:_QUOTE_MAX])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyruntime.config.process import IOPriority, Rlimit, Scheduler
     from pyruntime.walk.walker import Walker
 
-_EACCES, _EPERM, _EINVAL = 13, 1, 22
+_ENOENT, _EACCES, _EPERM, _EINVAL = 2, 13, 1, 22
 _INFINITY = 2**64 - 1
 
 
@@ -176,7 +176,9 @@ class SetSysctls(Step):
                 write_in(walker.fds["proc"], f"sys/{sysctl_path(name)}", value)
                 found = None if name.startswith("net") else read_in(walker.fds["proc"], f"sys/{sysctl_path(name)}")
             except OSError as error:
-                raise Error(f'{self.because}["{name}"] = "{value}": {reason(error)}') from None
+                # "No such file" would read as a missing program to those who sort errors.
+                why = "this kernel has no such setting" if error.errno == _ENOENT else reason(error)
+                raise Error(f'{self.because}["{name}"] = "{value}": {why}') from None
             if found is not None and not same_setting(value, found):
                 made = " ".join(found.split())
                 raise Error(f'{self.because}["{name}"] = "{value}": the kernel has made "{made}" of it')

@@ -129,14 +129,20 @@ class BindMount(MountStep):
 
     def run(self, walker: "Walker") -> None:
         tree = walker.fds.pop(self.slot) if self.slot else open_source(self.because, self.source, self.recursive)
-        if is_directory(tree):
-            target = paths.make_directory(walker.fds["root"], self.destination)
-        else:
-            target = paths.make_file(walker.fds["root"], self.destination)
+        folder = is_directory(tree)
+        try:
+            target = (paths.make_directory if folder else paths.make_file)(walker.fds["root"], self.destination)
+        except NotADirectoryError as error:
+            raise Error(f"{self.because}: {reason(error)}: {self._in_the_way(folder)}") from None
         if self.flagged:
             self._remount(tree)
         self._attach(tree, target)
         os.close(tree)
+
+    def _in_the_way(self, folder: bool) -> str:
+        """What keeps a destination from being made: it is a file already, or lies below one."""
+        source = "folder" if folder else "file"
+        return f"source is a {source}, destination {self.destination} is a file, or lies below one"
 
     def _remount(self, tree: int) -> None:
         """Attributes as a bind remount gives them: those not asked for are cleared, unless locked (EPERM)."""

@@ -3,20 +3,26 @@
 import posix as os
 
 from pyruntime.errors import Error, reason
-from pyruntime.kernel import process
+from pyruntime.kernel import formats, process
 from pyruntime.steps.base import HOST, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.walk.walker import Walker
 
-_S_IFMT, _S_IFDIR, _S_IFREG = 0o170000, 0o040000, 0o100000
-_WASM = b"\0asm"
+_ENOEXEC = 8
+_WASM = (
+    "exec format error: it is WebAssembly, which was not found there from outside the container; "
+    "name it by a path without symlinks, in the rootfs or on a bind mount of a directory"
+)
 DEFAULT_PATH = "/bin:/usr/bin"
 
 
 class FindProgram(Step):
-    """Look the program up as the process's user, at create time, so that a missing one fails `create` and not later."""
+    """Look the program up as the process's user, at create time, so that a missing one fails `create` and not later.
+
+    So does one whose interpreter or loader is missing. What is odd about its format is kept for execve's failure.
+    """
 
     def __init__(self, because: str, program: str) -> None:
         super().__init__(because)
@@ -28,58 +34,38 @@ class FindProgram(Step):
     def run(self, walker: "Walker") -> None:
         if "/" in self.program:
             self._demand(self.program)
-            walker.texts["program"] = self.program
-            return
-        walker.texts["program"] = self._search(walker)
+            found = self.program
+        else:
+            found = self._search(walker)
+        refused, doubt = formats.judge(found)
+        if refused:
+            raise Error(f"exec {found}: {refused}")
+        if doubt == formats.WASM:
+            raise self._error(_WASM)
+        walker.texts["program"], walker.texts["format"] = found, doubt
 
     def _demand(self, path: str) -> None:
-        try:
-            found = os.stat(path)
-        except OSError as error:
-            raise self._error(f"stat {path}: {reason(error)}") from None
-        if found.st_mode & _S_IFMT == _S_IFDIR:
-            raise self._error("permission denied: it is a directory")
-        if found.st_mode & _S_IFMT == _S_IFREG and _begins(path) == _WASM:
-            raise self._error(
-                "exec format error: it is WebAssembly, which was not found there from outside the container; "
-                "name it by a path without symlinks, in the rootfs or on a bind mount of a directory"
-            )
-        if not os.access(path, os.X_OK):
-            raise self._error(f"permission denied: mode is {found.st_mode & 0o7777:04o}, needs an x bit")
+        word, found = formats.refused(path)
+        if found and formats.judge(path)[1] == formats.WASM:  # a module needs no x bit
+            raise self._error(_WASM)
+        if word:
+            raise self._error(f"{word}: {found}" if found else f"stat {path}: {word}")
 
     def _search(self, walker: "Walker") -> str:
         env = walker.objects["env"]
         path = env.get(b"PATH", b"").decode("utf-8", "surrogateescape") if isinstance(env, dict) else ""
-        refused = ""
+        denied = ""
         for folder in (path or DEFAULT_PATH).split(":"):
             candidate = f"{folder or '.'}/{self.program}"
-            try:
-                self._demand(candidate)
-            except Error as error:
-                if "permission denied" in error.text and "directory" not in error.text:
-                    refused = error.text
-                continue
-            return candidate
-        if refused:
-            raise Error(refused)
-        raise self._error(f"executable file not found in $PATH ({path})")
+            word, found = formats.refused(candidate)
+            if not word:
+                return candidate
+            if found and found != formats.FOLDER:
+                denied = f"{word}: {found}"
+        raise self._error(denied or f"executable file not found in $PATH ({path})")
 
     def _error(self, reason: str) -> Error:
         return Error(f'exec: "{self.program}": {reason}')
-
-
-def _begins(path: str) -> bytes:
-    """A file's first four bytes; none of one that may be executed and not read."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return os.read(fd, 4)
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)
 
 
 class PassDescriptors(Step):
@@ -164,7 +150,8 @@ class Execve(Step):
         try:
             image.execve()
         except OSError as error:
-            raise Error(f"exec {walker.texts['program']}: {reason(error)}") from None
+            why = walker.texts.get("format") if error.errno == _ENOEXEC else ""
+            raise Error(f"exec {walker.texts['program']}: {reason(error)}{why and f': {why}'}") from None
 
 
 class AwaitExec(Step):

@@ -103,7 +103,7 @@ class MakeCgroup(Step):
         walker.texts["cgroup"] = directory
         walker.fds["cgroup"] = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         claim.write(container_of(walker))
-        walker.objects["oom_check"] = lambda: oom_kills(directory) > 0
+        walker.objects["oom_check"] = lambda: _out_of_memory(directory)
 
     def undo(self, walker: "Walker") -> None:
         directory = walker.texts.get("cgroup")
@@ -116,6 +116,15 @@ class MakeCgroup(Step):
             members.remove(directory)
             made = walker.objects.get("made_cgroups")
             fs.uncreate([path for path in made if path != directory] if isinstance(made, list) else [])
+
+
+def _out_of_memory(directory: str) -> str:
+    """`: why`, if the kernel has killed for want of memory in this cgroup."""
+    if not oom_kills(directory):
+        return ""
+    from pyruntime.cgroup.hints import out_of_memory  # loaded on failure only
+
+    return f": {out_of_memory(directory)}"
 
 
 class ApplyLimits(Step):

@@ -196,8 +196,9 @@ class Walker:
             except ChildProcessError:
                 pass
         oom = self.objects.get("oom_check")
-        if callable(oom) and oom():
-            return Error("container init was OOM-killed (memory limit too low?)")
+        told = oom() if callable(oom) else ""
+        if told:
+            return Error(f"container init was OOM-killed (memory limit too low?){told}")
         return Error(f"container init {how} during set-up{_remedy(how)}")
 
     def _named(self, text: str, index: int) -> str:

@@ -69,7 +69,7 @@ def test_reads_resources() -> None:
 
 
 def test_refuses_bad_resources() -> None:
-    with pytest.raises(ConfigError, match=r"^resources.memory.limit: expected an integer"):
+    with pytest.raises(ConfigError, match=r"^resources.memory.limit: expected bytes as a number, got \"5M\""):
         load_resources(b'{"memory": {"limit": "5M"}}')
     with pytest.raises(ConfigError, match=r"^resources: line 1"):
         load_resources(b"{")

@@ -11,7 +11,8 @@ import pytest
 
 from pyruntime.errors import UsageError
 from pyruntime.look.explain import arguments
-from pyruntime.look.lines import WIDTH, Paint, cut
+from pyruntime.look.lines import WIDTH, cut
+from pyruntime.report.paint import Paint
 from tests.plan.made import EVERY, document, namespaces
 
 NOBODY = 65534
@@ -234,7 +235,7 @@ def test_cut() -> None:
     [({}, True), ({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
 )
 def test_colour_is_for_terminals_that_want_it(environ: "dict[str, str]", on: bool) -> None:
-    program = "from pyruntime.look.lines import Paint\nimport sys\nsys.exit(Paint()('init', 'x') != 'x')"
+    program = "from pyruntime.report.paint import Paint\nimport sys\nsys.exit(Paint()('init', 'x') != 'x')"
     master, slave = os.openpty()
     root = Path(__file__).resolve().parents[2]
     status = subprocess.run(

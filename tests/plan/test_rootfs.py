@@ -63,7 +63,7 @@ def test_other_filesystems_are_read_only_from_the_first() -> None:
         ({"destination": "/proc/../proc/sys", "source": "/x", "options": ["bind"]}, "mounts[0].destination"),
         ({"destination": "/a"}, "mounts[0].type"),
         ({"destination": "/a", "options": ["bind"]}, "mounts[0].source"),
-        ({"destination": "/a", "source": "/b", "options": ["bind", "size=1"]}, "mounts[0].options"),
+        ({"destination": "/a", "source": "/b", "options": ["bind", "size=1"]}, "mounts[0].options[1]"),
     ],
 )
 def test_what_is_refused(mount: "dict[str, Any]", path: str) -> None:

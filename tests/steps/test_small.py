@@ -152,7 +152,7 @@ def test_a_hook_gets_the_state_and_its_own_environment(walker: Walker, tmp_path:
 def test_a_failing_hook_is_quoted() -> None:
     with pytest.raises(Error) as raised:
         run_hook("hooks.createRuntime[2]", hook("echo out; echo err >&2; exit 3"), STATE)
-    assert raised.value.text == "error running createRuntime hook #2: exit status 3, stdout: out, stderr: err"
+    assert raised.value.text == "error running createRuntime hook #2: exit status 3, stdout: out, stderr: err (/bin/sh)"
 
 
 def test_a_hook_that_is_killed_or_missing() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.errors.classifiers import kind
 from tests.system.bad_configs import CONFIGS, GONE, put
 from tests.system.harness import Bundle, Result, Runtime, new_id
 
@@ -30,7 +31,9 @@ def refused(rt: Runtime, result: Result, *words: str, rc: int = 1) -> None:
 )
 def test_configuration(rt: Runtime, bundle: Bundle, path: str, value: object, words: str) -> None:
     put(bundle.config, path, value)
-    refused(rt, rt.run(bundle), words)
+    result = rt.run(bundle)
+    refused(rt, result, words)
+    assert kind(result.err) == kind(words), "engines would make another exit status of it"
 
 
 def test_create_refuses_as_run_does(rt: Runtime, bundle: Bundle) -> None:

@@ -225,9 +225,9 @@ def test_init_ends_without_a_word(paper: Paper, end: Act, told: str) -> None:
 
 def test_memory_that_ran_out_is_named(paper: Paper) -> None:
     def suspect(walker: Walker) -> None:
-        walker.objects["oom_check"] = lambda: True
+        walker.objects["oom_check"] = lambda: ": 1 MiB"
 
-    with pytest.raises(StepError, match="OOM-killed"):
+    with pytest.raises(StepError, match=r"OOM-killed \(memory limit too low\?\): 1 MiB \[step"):
         walk(paper.host("a", suspect), Fork("t"), paper.init("b", lambda _: os._exit(1)), paper.host("c"), Leave("t"))
 
 

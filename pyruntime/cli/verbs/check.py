@@ -2,9 +2,9 @@
 
 from pyruntime.cli.context import Context, write_out
 from pyruntime.errors import UsageError
-from pyruntime.look.lines import Paint
 from pyruntime.look.lint import lint, show
 from pyruntime.report.jsonout import dumps
+from pyruntime.report.paint import Paint
 
 
 def run(context: Context) -> int:

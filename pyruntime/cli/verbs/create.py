@@ -57,13 +57,21 @@ def prepare(context: Context) -> "tuple[Config, Request]":
     request.cgroups = context.cgroup_manager != "disabled"
     request.systemd = context.cgroup_manager == "systemd"
     config_file = _absolute(options.text("config")) or f"{request.bundle}/config.json"
+    context.config_file = config_file
     _enter_bundle(request.bundle)
     return check(config_file), request
 
 
 def check(config_file: str) -> Config:
     """The configuration in this file: sound, and asking for nothing that pyruntime does not have. Raises Error."""
-    config = load_config(config_file)
+    try:
+        config = load_config(config_file)
+    except ConfigError as error:
+        if not error.path.startswith("process.user."):
+            raise
+        from pyruntime.cli.names import numbered  # only for an error
+
+        raise numbered(error, config_file) from None
     validate(config)
     return config
 
@@ -141,7 +149,8 @@ def open_rootfs(rootfs: str) -> int:
         fd = os.open(rootfs, O_PATH | os.O_DIRECTORY)
     except OSError as error:
         raise Error(
-            f"root.path: invalid rootfs: {explain_oserror(error)}; it is looked for relative to the bundle"
+            f"root.path: invalid rootfs: {explain_oserror(error)}; it is looked for relative to the bundle, and "
+            "pyruntime spec --busybox makes one"
         ) from None
     real = os.readlink(f"/proc/self/fd/{fd}")
     if real != rootfs:

@@ -4,8 +4,8 @@ from pyruntime.cli.context import Context, write_out
 from pyruntime.errors import UsageError
 from pyruntime.look.doctor import show
 from pyruntime.look.doctor.needs import PURPOSES, examine, status
-from pyruntime.look.lines import Paint
 from pyruntime.report.jsonout import dumps
+from pyruntime.report.paint import Paint
 
 
 def run(context: Context) -> int:

@@ -4,6 +4,7 @@ from pyruntime.cli.context import Context, write_out
 from pyruntime.look import lines, page
 from pyruntime.look.explain import arguments, explain
 from pyruntime.report.jsonout import dumps
+from pyruntime.report.paint import Paint
 
 
 def run(context: Context) -> int:
@@ -15,7 +16,7 @@ def run(context: Context) -> int:
         value = page.document(explained, number) if number is not None else lines.document(explained)
         write_out(dumps(value, 2) + "\n")
         return 0
-    paint = lines.Paint()
+    paint = Paint()
     if number is not None:
         write_out(page.page(explained, number, paint))
     elif options.flag("verbose"):

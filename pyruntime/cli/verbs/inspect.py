@@ -7,8 +7,8 @@ from pyruntime.cli.context import Context, write_out
 from pyruntime.errors import Error, UsageError
 from pyruntime.look.inspect import show, subject
 from pyruntime.look.inspect.compare import compare
-from pyruntime.look.lines import Paint
 from pyruntime.report.jsonout import dumps
+from pyruntime.report.paint import Paint
 from pyruntime.state.ids import check_id
 
 _CLEAR = "\x1b[H\x1b[2J"

@@ -51,7 +51,10 @@ def cpu(resources: Resources, path: str) -> None:
     _range(wanted.period or None, 1000, 1_000_000, f"{where}.period")
     quota = wanted.quota or 0
     if 0 < quota < 1000:
-        raise ConfigError(f"{where}.quota", f"expected at least 1000 microseconds, or -1 for no limit, got {quota}")
+        raise ConfigError(
+            f"{where}.quota",
+            f"expected at least 1000 microseconds, the kernel's minimum, or -1 for no limit, got {quota}",
+        )
     if wanted.burst and 0 < quota < wanted.burst:
         raise ConfigError(f"{where}.burst", f"expected at most the quota of {quota}, got {wanted.burst}")
 

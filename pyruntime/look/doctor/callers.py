@@ -117,7 +117,7 @@ def _named(places: "Iterable[str]", who: str, fix: str, needed: bool) -> "Iterat
     """Whether a configuration file names our path."""
     files, closed = [], []
     for place in places:
-        path = Path(place).expanduser()
+        path = Path(place.replace("~", os.environ.get("HOME", "/root"), 1))
         files += sorted(path.parent.glob(path.name)) if "*" in path.name else [path] * path.exists()
     for file in files:
         try:

@@ -4,7 +4,8 @@ from textwrap import wrap
 
 from pyruntime.look.doctor.needs import status
 from pyruntime.look.doctor.verdict import FAIL, OK, UNKNOWN, WARN, Verdict
-from pyruntime.look.lines import WIDTH, Paint
+from pyruntime.look.lines import WIDTH
+from pyruntime.report.paint import Paint
 
 _COLUMN = 6
 _ROLES = {OK: "init", WARN: "warning", FAIL: "error", UNKNOWN: "warning"}

@@ -7,7 +7,8 @@ from typing import Any
 from pyruntime.kernel.caps import NAMES
 from pyruntime.look.inspect.calls import BY_ARGUMENTS
 from pyruntime.look.inspect.compare import name
-from pyruntime.look.lines import WIDTH, Paint
+from pyruntime.look.lines import WIDTH
+from pyruntime.report.paint import Paint
 
 _INDENT = 14
 _BAR = 10

@@ -2,7 +2,6 @@
 
     finding.py   what is found: a level, a path, a sentence
     schema.py    the document against the records of `pyruntime.config`: unknown keys, wrong types, missing keys
-    near.py      the known word that was probably meant
     words.py     names inside values: capabilities, mount options, system calls, sysctls, annotations
     doubts.py    settings that are allowed and hardly ever meant
     places.py    the line of the file at which a path stands

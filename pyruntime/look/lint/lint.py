@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from pyruntime.cli.context import Context
+from pyruntime.cli.names import numbered
 from pyruntime.config import validate as rules
 from pyruntime.config.jsontext import load, parse
 from pyruntime.config.rules import process as process_rules
@@ -72,6 +73,7 @@ def _parts(rule: "Callable[[Config], None]", config: Config) -> "list[Callable[[
 def bundle(context: Context, folder: str) -> Report:
     """Check a bundle: its configuration, and what that names in it and on this host. Raises Error."""
     report = document(os.path.join(folder, "config.json"))
+    _number_names(report)
     if any(item.level == ERROR for item in report.found):
         return report
     known = {item.path for item in report.found}
@@ -83,6 +85,13 @@ def bundle(context: Context, folder: str) -> Report:
         more = [finding.error("", error.text)]
     report.found += [item for item in more if item.path not in known]
     return report
+
+
+def _number_names(report: Report) -> None:
+    for item in report.found:
+        if item.level == ERROR and item.path.startswith("process.user."):
+            wrong = ConfigError(item.path, item.problem)
+            item.problem = numbered(wrong, report.file).text.removeprefix(f"{item.path}: ")
 
 
 def _around(explained: Explained) -> "Iterator[Finding]":

@@ -4,19 +4,17 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from pyruntime.config.near import did_you_mean, nearest
 from pyruntime.config.record import Record, _Field
 from pyruntime.config.spec import Config
 from pyruntime.errors import ConfigError, one_line
 from pyruntime.look.lint import finding
 from pyruntime.look.lint.finding import Finding
-from pyruntime.look.lint.near import did_you_mean, nearest
 
 # What config.md defines for other systems: no mistake, and nothing to Linux.
 _ELSEWHERE = frozenset(
     ("vm", "solaris", "windows", "zos", "freebsd", "process.user.username", "process.commandLine", "linux.rdma")
 )
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 def read(document: "dict[str, object]") -> "list[Finding]":
@@ -103,8 +101,6 @@ def _hint(item: object, problem: str) -> str:
     expected = problem.partition(", got ")[0]
     if isinstance(item, str) and "one of" in expected:
         return did_you_mean(item, re.findall(r'"([^"]*)"', expected), '"{}"')
-    if isinstance(item, str) and "integer" in expected:
-        return _as_number(item)
     if expected == "expected true or false" and str(item).lower() in ("true", "false", "yes", "no", "0", "1"):
         return f"; did you mean {'true' if str(item).lower() in ('true', 'yes', '1') else 'false'}?"
     if expected == "expected a list" and isinstance(item, str):
@@ -112,15 +108,6 @@ def _hint(item: object, problem: str) -> str:
     if expected == "expected a string" and isinstance(item, (int, float)):
         return f'; did you mean "{str(item).lower() if isinstance(item, bool) else item}"?'
     return ""
-
-
-def _as_number(text: str) -> str:
-    """What a size in words is as a number."""
-    found = _SIZE.fullmatch(text.strip())
-    if not found:
-        return ""
-    number = float(found[1]) * _UNITS[found[2].lower()]
-    return f"; did you mean {number:.0f}?" if number == int(number) else ""
 
 
 def _inner(kind: "type[Record]", name: str) -> "tuple[type[Record] | None, str]":

@@ -1,10 +1,10 @@
 """Findings as lines for people, and as JSON for programs."""
 
 from pyruntime.errors import one_line
-from pyruntime.look.lines import Paint
 from pyruntime.look.lint.finding import ERROR, NOTE, WARNING, Finding
 from pyruntime.look.lint.lint import Report
 from pyruntime.look.lint.places import line_of
+from pyruntime.report.paint import Paint
 
 _ROLES = {ERROR: "error", WARNING: "warning", NOTE: "because"}
 _ORDER = (ERROR, WARNING, NOTE)

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 from pyruntime.config.checks import quoted
 from pyruntime.config.mounts import Mount
+from pyruntime.config.near import did_you_mean, nearest
 from pyruntime.config.rules.sysctl import canonical
 from pyruntime.config.spec import Config
 from pyruntime.kernel.caps import NUMBERS
 from pyruntime.look.lint import finding
 from pyruntime.look.lint.finding import Finding
-from pyruntime.look.lint.near import did_you_mean, nearest
 from pyruntime.plan import mountoptions
 from pyruntime.seccomp import architectures
 from pyruntime.seccomp.tables import known as calls
@@ -61,22 +61,14 @@ def _options(mount: Mount, path: str) -> "Iterator[Finding]":
     if mount.type == "bind" and not {"bind", "rbind"} & set(mount.options):
         yield finding.warning(f"{path}.options", 'type is "bind" and no option is; other runtimes ask for one of them')
     for index, word in enumerate(mount.options):
-        name, equals, _ = word.partition("=")
+        name = word.partition("=")[0]
         if word in words or name in mountoptions.EXTENSIONS or (not bind and name in (*_DATA, *_CGROUP1)):
             continue
-        hint = _option_meant(name, equals, words, bind)
+        hint = mountoptions.meant(word, () if bind else _DATA)
         if hint or bind:
             where = f"{path}.options[{index}]"
             what = "no option of a bind mount" if bind else f"not known to {mount.type or 'any filesystem'}"
             yield finding.warning(where, f"{quoted(word)} is {what}{hint}")
-
-
-def _option_meant(name: str, equals: str, words: "list[str]", bind: bool) -> str:
-    special = {"readonly": "ro", "read-only": "ro", "readwrite": "rw", "rdonly": "ro", "private-rec": "rprivate"}
-    if name.lower() in special:
-        return f'; did you mean "{special[name.lower()]}"?'
-    known = list(words) if bind else [*(words if not equals else ()), *_DATA]
-    return did_you_mean(name, known, '"{}' + ("=…" if equals else "") + '"')
 
 
 def _calls(config: Config) -> "Iterator[Finding]":

@@ -11,17 +11,18 @@ def docker(program: str) -> "dict[str, object]":
     return {"path": program}
 
 
-def containerd(program: str, version: int, with_runc: bool = False) -> str:
+def containerd(program: str, version: int, with_runc: bool = False, systemd: bool = True) -> str:
     """The runtime's tables in configuration version 2 (containerd 1.x) or 3 (2.x).
 
-    In version 2 a table of runtimes replaces the default one, which is runc's: `with_runc` names it again.
+    In version 2 a table of runtimes replaces the default one, which is runc's: `with_runc` names it again. `systemd`:
+    the host has it, and the kubelet's default is to let it make cgroups.
     """
     table = f"[plugins.{_CRI[version]}.containerd.runtimes"
     runc = f'{table}.runc]\n  runtime_type = "io.containerd.runc.v2"\n\n' if with_runc else ""
     return (
         f'{runc}{table}.pyruntime]\n  runtime_type = "io.containerd.runc.v2"\n'
         f"  pod_annotations = {_POD_ANNOTATIONS}\n\n{table}.pyruntime.options]\n"
-        f"  BinaryName = {quote(program)}\n  SystemdCgroup = true\n"
+        f"  BinaryName = {quote(program)}\n  SystemdCgroup = {str(systemd).lower()}\n"
     )
 
 
@@ -37,7 +38,7 @@ def crio(program: str) -> str:
 def podman(program: str) -> str:
     """A file of containers.conf.d: a runtime by name, whose log lines Podman can read, and that runs Wasm images."""
     return (
-        f'[engine]\nruntime_supports_json = ["crun", "runc", "kata", "runsc", "youki", "krun", "pyruntime"]\n\n'
+        '[engine]\nruntime_supports_json = ["crun", "runc", "kata", "runsc", "youki", "krun", "pyruntime"]\n\n'
         f"[engine.runtimes]\npyruntime = [{quote(program)}]\n\n"
         '[engine.platform_to_oci_runtime]\n"wasi/wasm" = "pyruntime"\n"wasi/wasm32" = "pyruntime"\n'
         '"wasi/wasm64" = "pyruntime"\n'

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 from pyruntime.errors import one_line
 from pyruntime.look.explain import Explained
-from pyruntime.look.lines import Paint, cut
+from pyruntime.look.lines import cut
 from pyruntime.look.lint.places import line_of, lines
 from pyruntime.look.page import page
 from pyruntime.look.step import snapshot
 from pyruntime.look.step.session import Stop
 from pyruntime.look.step.shell import open_shell
+from pyruntime.report.paint import Paint
 from pyruntime.steps.base import HOST, Step
 
 _HELP = """\

@@ -27,11 +27,11 @@ TABLE = {
     ),
     "FindProgram": Why(
         "Looked up as the user and inside the root, while `create` can still say what is wrong. Found missing only by "
-        "`start`, nobody would be listening any more.",
-        "newfstatat, faccessat",
+        "`start`, nobody would be listening any more. So are a script's interpreter and an ELF file's loader.",
+        "newfstatat, faccessat, openat, read",
         (
-            ("ENOENT", "not in the rootfs, or in no folder of PATH"),
-            ("EACCES", "no x bit for this user, or a directory"),
+            ("ENOENT", "not in the rootfs, or in no folder of PATH; or what its first line or ELF header names is not"),
+            ("EACCES", "no x bit for this user, a noexec mount, or a directory"),
         ),
         "ls -l ROOTFS/bin",
         "2 execve, 2 access",
@@ -91,7 +91,7 @@ TABLE = {
         "Nothing of the runtime is left in it.",
         "execve",
         (
-            ("ENOENT", "the program, or the interpreter its first line or ELF header names, is missing"),
+            ("ENOENT", "the program, or what its first line or ELF header names, was removed after `create`"),
             ("ENOEXEC", "neither ELF nor script, or for another machine"),
             ("EACCES", "no x bit, or the mount is noexec"),
             ("E2BIG", "arguments and environment are longer than a quarter of the stack limit"),

@@ -14,7 +14,7 @@ from pyruntime.engine.engines import Answer
 from pyruntime.engine.wasmtime import Wasmtime
 from pyruntime.look.doctor import callers, cgroups, kernel, needs, security, show, users, wasm
 from pyruntime.look.doctor.verdict import FAIL, OK, UNKNOWN, WARN, Verdict, fail, ok, unknown, warn
-from pyruntime.look.lines import Paint
+from pyruntime.report.paint import Paint
 from tests.plan.made import document
 
 NOBODY = 65534

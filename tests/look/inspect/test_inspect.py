@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyruntime.config.seccomp import Seccomp
 from pyruntime.look.inspect import calls, cgroups, proc, show, subject
 from pyruntime.look.inspect.compare import compare, name
-from pyruntime.look.lines import Paint
+from pyruntime.report.paint import Paint
 from pyruntime.seccomp import architectures
 from pyruntime.seccomp.compile import compile_profile
 from tests.seccomp import emulator

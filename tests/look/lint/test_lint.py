@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 
 from pyruntime.config.load import read_config
+from pyruntime.config.near import nearest
 from pyruntime.config.validate import validate
 from pyruntime.errors import ConfigError
 from pyruntime.look.lint import lint, show
-from pyruntime.look.lint.near import nearest
 from pyruntime.look.lint.places import line_of, lines
 from tests import strategies
 from tests.config.documents import TYPICAL

@@ -1,7 +1,8 @@
-"""The known word that a misspelt one was probably meant to be."""
+"""What was probably meant: the known word near a misspelt one, the number behind a size in words. For errors only."""
 
-from collections.abc import Iterable
-from difflib import SequenceMatcher
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _ALIKE = 0.75  # of 1: below it words have little in common
 _SHORT = 4  # letters: a shorter word has nothing near it but itself in other case, and what begins with it
@@ -29,6 +30,8 @@ def _score(one: str, other: str) -> float:
         return 0.0
     if sorted(one) == sorted(other):
         return 0.95
+    from difflib import SequenceMatcher  # for an error only
+
     return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
@@ -36,3 +39,20 @@ def did_you_mean(word: str, known: "Iterable[str]", form: str = "{}") -> str:
     """`; did you mean …?`, or "" when nothing is near. `form` dresses the word."""
     found = nearest(word, known)
     return f"; did you mean {form.format(found)}?" if found else ""
+
+
+_LONGEST = 24  # digits
+_UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+
+
+def number_meant(text: str) -> str:
+    """` (= N?)` for a number or a size in words such as "64M" or "1.5 GiB", "" for anything else."""
+    word = text.strip().lower().removesuffix("b").removesuffix("i")
+    amount = word.rstrip("kmgt").rstrip(" ")
+    unit = word[len(amount) :].strip()
+    whole, _, fraction = amount.partition(".")
+    plain = whole and amount.isascii() and (whole + fraction).isdecimal() and len(amount) < _LONGEST
+    if unit not in _UNITS or not plain:
+        return ""
+    value = int(whole + fraction) << _UNITS[unit]
+    return f" (= {value // 10 ** len(fraction)}?)" if value % 10 ** len(fraction) == 0 else ""
