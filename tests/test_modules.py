@@ -68,6 +68,7 @@ def assert_lean(verb: str, modules: "set[str]") -> None:
     foreign = {name for name in modules if name.split(".")[0] != "pyruntime"}
     assert foreign - C_MODULES == set(), f"{verb} loads what it must not"
     assert "look" not in packages(modules)
+    assert not any("systemd" in name for name in modules), f"{verb} loads what only --systemd-cgroup needs"
     if verb in READERS:
         assert packages(modules) & PLANNING == set()
 
@@ -163,3 +164,15 @@ def has_wasmtime(launcher: Path) -> bool:
         (launcher.parents[1] / ".venv").symlink_to(ROOT / ".venv")
     done = subprocess.run([launcher, "features"], capture_output=True, check=True)
     return "pyruntime.wasm.wasmtime" in json.loads(done.stdout)["annotations"]
+
+
+@pytest.mark.root
+def test_systemd_is_asked_without_a_package(launcher: Path, tmp_path: Path) -> None:
+    """What the driver needs is our own code and C modules; where no systemd answers, too."""
+    (tmp_path / "rootfs").mkdir()
+    subprocess.run([launcher, "spec"], cwd=tmp_path, check=True)
+    words = ["--root", str(tmp_path / "state"), "--systemd-cgroup", "run", "--bundle", str(tmp_path), "box"]
+    status, modules = loaded(launcher, tmp_path, *words)
+    assert status == 1
+    assert {"pyruntime.cgroup.systemd.manager", "pyruntime.cgroup.systemd.wire"} <= modules
+    assert {name for name in modules if name.split(".")[0] != "pyruntime"} - C_MODULES == set()

@@ -13,7 +13,7 @@ from pyruntime.cgroup.systemd.manager import Manager, Taken
 from pyruntime.cgroup.systemd.properties import of_unit
 from tests.guest.engines import call, done
 from tests.system import leaks
-from tests.system.harness import Bundle, Runtime, chown_tree, new_id, wait_until
+from tests.system.harness import PREFIX, Bundle, Runtime, chown_tree, new_id, wait_until
 
 MIB = 1 << 20
 TREE = Path("/sys/fs/cgroup")
@@ -54,7 +54,7 @@ def rt(launcher: Path, tmp_path: Path) -> "Iterator[Runtime]":
     for name in left:
         runtime("delete", "--force", name)
     assert not left, f"state entries are left behind: {left}"
-    assert "systest" not in done("systemctl", "list-units", "--all", "--full", "--plain", "--no-legend", "*.scope")
+    assert PREFIX not in done("systemctl", "list-units", "--all", "--full", "--plain", "--no-legend", "*.scope")
 
 
 @pytest.fixture

@@ -205,7 +205,7 @@ def _advice(rootless: bool) -> str:
     if rootless:
         return (
             "log in by a session of systemd (ssh, machinectl shell) or loginctl enable-linger, set XDG_RUNTIME_DIR, "
-            "install dbus-user-session; or use the cgroupfs driver"
+            "install dbus-user-session, or use the cgroupfs driver"
         )
     return "start dbus, or use the cgroupfs driver"
 

@@ -12,6 +12,7 @@ from pyruntime.cgroup.systemd.manager import find
 from pyruntime.errors import Error, one_line
 from pyruntime.look.doctor.verdict import Verdict, fail, ok, unknown, warn
 
+_BOOTED = "/run/systemd/system"  # sd_booted(3)
 _DOCKER = "/etc/docker/daemon.json"
 _CONTAINERD = ("/etc/containerd/config.toml", "/etc/containerd/conf.d/*.toml", "/etc/containerd/config.d/*.toml")
 _CRIO = ("/etc/crio/crio.conf", "/etc/crio/crio.conf.d/*")
@@ -47,7 +48,7 @@ def docker() -> "Iterator[Verdict]":
 
 def _driver(options: "list[str]") -> "Iterator[Verdict]":
     """The driver that dockerd will ask for, and whether there is a systemd that answers."""
-    if "native.cgroupdriver=cgroupfs" in options or not os.path.isdir("/run/systemd/system"):
+    if "native.cgroupdriver=cgroupfs" in options or not os.path.isdir(_BOOTED):
         yield ok("Docker's cgroup driver is cgroupfs")
         return
     yield from systemd(user=False)
@@ -55,7 +56,7 @@ def _driver(options: "list[str]") -> "Iterator[Verdict]":
 
 def _asked_for() -> "Iterator[Verdict]":
     """On a host with systemd these ask for its driver by themselves, as the user they run as."""
-    if os.path.isdir("/run/systemd/system"):
+    if os.path.isdir(_BOOTED):
         yield from systemd(user=os.geteuid() != 0)
 
 

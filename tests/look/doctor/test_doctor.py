@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pyruntime.cgroup.systemd import manager
 from pyruntime.engine.engines import Answer
 from pyruntime.engine.wasmtime import Wasmtime
 from pyruntime.look.doctor import callers, cgroups, kernel, needs, security, show, users, wasm
@@ -66,6 +67,7 @@ def test_a_configuration_names_us_or_does_not(us: Path, tmp_path: Path, monkeypa
     folder = tmp_path / "conf.d"
     folder.mkdir()
     monkeypatch.setattr(callers, "_CRIO", (str(tmp_path / "crio.conf"), str(folder / "*")))
+    monkeypatch.setattr(callers, "_BOOTED", str(tmp_path / "no-systemd"))
     assert levels(callers.crio()) == [OK, FAIL]
     (folder / "50.conf").write_text(f'[crio.runtime.runtimes.p]\n#runtime_path = "{us}"\n')
     assert levels(callers.crio()) == [OK, FAIL]
@@ -73,6 +75,19 @@ def test_a_configuration_names_us_or_does_not(us: Path, tmp_path: Path, monkeypa
     assert levels(callers.crio()) == [OK, OK]
     monkeypatch.setattr(callers, "_PODMAN", (str(tmp_path / "none.conf"),))
     assert levels(callers.podman()) == [OK, WARN]
+
+
+def test_the_driver_needs_a_systemd_that_answers(us: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for it by themselves is told why it would be refused, and what to do."""
+    monkeypatch.setattr(callers, "_BOOTED", str(tmp_path))
+    monkeypatch.setattr(manager, "_SYSTEM", (str(tmp_path / "bus"),))
+    monkeypatch.setattr(manager, "user_sockets", lambda *_: [str(tmp_path / "bus")])
+    monkeypatch.setattr(callers, "_DOCKER", str(tmp_path / "none.json"))
+    for check in (callers.docker, callers.crio, callers.podman):
+        last = list(check())[-1]
+        assert last.level == FAIL
+        assert f"{tmp_path}/bus: no such file or directory" in last.text
+        assert "cgroupfs driver" in last.fix
 
 
 def test_an_engine_that_is_not_here_fails(monkeypatch: pytest.MonkeyPatch) -> None:
