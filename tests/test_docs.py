@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from pyruntime.cgroup import tree
+from pyruntime.cgroup.systemd import variants
 from pyruntime.engine import annotations, select
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -264,6 +265,9 @@ def test_words_of_the_kernel() -> None:
 def test_the_annotations_are_those_that_are_read() -> None:
     text = (ROOT / "docs/reference/annotations.md").read_text(encoding="utf-8")
     names = {name for cells in rows(text) for name in quoted(cells[0])}
+    properties = {name for name in names if name.startswith(variants.PREFIX)}
+    assert properties
+    names -= properties
     ours = {name for name in names if name.startswith(annotations.PREFIX)}
     assert names - ours == {select.HANDLER, select.VARIANT, *select._SANDBOX_MARKS}
     assert ours <= set(annotations.NAMES)
@@ -289,4 +293,5 @@ def test_the_state_file_has_the_keys_that_are_listed(launcher: Path, place: Path
     assert {quoted(cells[0])[0] for cells in rows(common)} == set(state)
     listed = {key for cells in rows(ours) for key in quoted(cells[0])}
     assert set(state["pyruntime"]) <= listed
-    assert listed - set(state["pyruntime"]) <= {"resources", "seccomp", "personality", "memoryPolicy", "resctrl"}
+    rare = {"resources", "seccomp", "personality", "memoryPolicy", "resctrl", "systemd"}
+    assert listed - set(state["pyruntime"]) <= rare

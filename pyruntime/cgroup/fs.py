@@ -90,6 +90,14 @@ def demand_unused(directory: str) -> None:
         raise CgroupError(f"container's cgroup unexpectedly frozen: {directory}; thaw it or an ancestor first", EBUSY)
 
 
+def enable_down(mount: str, path: str, controllers: "Collection[str]") -> None:
+    """Enable the controllers in every cgroup above the one at `path`, as far as the kernel lets us."""
+    directory = mount
+    for name in path.strip("/").split("/"):
+        enable(directory, controllers)
+        directory = f"{directory}/{name}"
+
+
 def _type(directory: str) -> str:
     """cgroup.type; the top has none and is a domain, and so is everything before Linux 4.14."""
     try:

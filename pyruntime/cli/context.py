@@ -65,16 +65,11 @@ class Context:
 
     @property
     def cgroup_manager(self) -> str:
-        """`cgroupfs` or `disabled`. Raises Error for systemd, which is not there yet, and for anything else."""
+        """`cgroupfs`, `systemd` or `disabled`. Raises UsageError for anything else."""
         manager = self.globals.text("cgroup-manager") or "cgroupfs"
         if manager not in _MANAGERS:
             raise UsageError(f"--cgroup-manager {manager}: expected {', '.join(_MANAGERS)}")
-        if self.globals.flag("systemd-cgroup") or manager == "systemd":
-            raise Error(
-                "--systemd-cgroup: the systemd cgroup driver is not supported yet; "
-                "let the engine use its cgroupfs driver (native.cgroupdriver=cgroupfs, SystemdCgroup = false)"
-            )
-        return manager
+        return "systemd" if self.globals.flag("systemd-cgroup") else manager
 
     def ids(self) -> "list[str]":
         """The ids below the state root, sorted. A default root that is not there holds none. Raises Error."""

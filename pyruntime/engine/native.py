@@ -63,7 +63,7 @@ def _function(handle: int, name: str, shape: str) -> "Any":
     return function
 
 
-def find_library(engine: str, names: "tuple[str, ...]", advice: str) -> str:
+def seek_library(engine: str, names: "tuple[str, ...]", advice: str) -> str:
     """The path of the first library in `directories()` that has one of the names, without symbolic links.
 
     Raises Error when there is none (`advice` says how to install it), or when somebody who is neither root, nor this

@@ -10,7 +10,7 @@ from pyruntime.engine import base
 from pyruntime.engine.binary import PAGE, has_start
 from pyruntime.engine.cdata import CDECL, RTLD_NOW, Byte, Function, Int32, Pointer, Size, buffer, cell, strings
 from pyruntime.engine.faults import FaultHandlers
-from pyruntime.engine.native import Library, find_library, text_at
+from pyruntime.engine.native import Library, seek_library, text_at
 from pyruntime.engine.proposals import supported
 from pyruntime.engine.refuse import (
     absent,
@@ -141,7 +141,7 @@ class Wamr:
         return WamrModule(library, wasm, selection.function)
 
     def _find(self) -> str:
-        self._path = self._path or find_library(self.name, _NAMES, _ADVICE)
+        self._path = self._path or seek_library(self.name, _NAMES, _ADVICE)
         return self._path
 
     def _load(self) -> Library:

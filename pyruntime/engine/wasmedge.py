@@ -11,7 +11,7 @@ from pyruntime.engine.binary import PAGE, without_custom
 from pyruntime.engine.cdata import cell, strings
 from pyruntime.engine.faults import FaultHandlers
 from pyruntime.engine.find import cpu
-from pyruntime.engine.native import Library, Text, find_library, identity, text, text_at, text_of
+from pyruntime.engine.native import Library, Text, identity, seek_library, text, text_at, text_of
 from pyruntime.engine.proposals import supported
 from pyruntime.engine.refuse import (
     absent,
@@ -136,7 +136,7 @@ class WasmEdge:
         return module
 
     def _find(self) -> str:
-        self._path = self._path or find_library(self.name, _NAMES, _ADVICE)
+        self._path = self._path or seek_library(self.name, _NAMES, _ADVICE)
         return self._path
 
     def _load(self) -> Library:

@@ -10,6 +10,7 @@ from pyruntime.kernel.seccomp import supported_flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyruntime.cgroup.systemd.manager import About
     from pyruntime.engine.select import Selection
 
 
@@ -37,6 +38,7 @@ class Facts:
         self.refused_mount_call = mountapi.refused()
         self.apparmor = False  # this and the next are looked at only for who asks
         self.resctrl = ""
+        self.systemd: "About | None" = None  # who makes the cgroup, where that is not ourselves
 
 
 def gather(cgroups: bool = True, rootless: "bool | None" = None) -> Facts:
@@ -55,6 +57,13 @@ def gather(cgroups: bool = True, rootless: "bool | None" = None) -> Facts:
         tree.demand(facts.cgroup_tree)
         facts.own_cgroup = tree.read_own(facts.cgroup_tree)
     return facts
+
+
+def ask_systemd(facts: Facts) -> None:
+    """Learn which systemd is to make the cgroup. Raises Error where none answers."""
+    from pyruntime.cgroup.systemd.manager import find  # for --systemd-cgroup alone
+
+    facts.systemd = find(facts.rootless)
 
 
 def add_controllers(facts: Facts, path: str) -> None:

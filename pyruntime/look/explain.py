@@ -8,6 +8,7 @@ with the configuration itself is refused as `create` refuses it.
 import posix as os
 
 from pyruntime.cgroup import tree
+from pyruntime.cgroup.systemd.manager import About
 from pyruntime.cgroup.values import ignored, writes
 from pyruntime.cli import demands
 from pyruntime.cli.context import Context
@@ -63,6 +64,7 @@ def explain(context: Context, bundle: str) -> Explained:
     request = Request("", context.root, absolute(bundle))
     request.container_id = request.bundle.rpartition("/")[2] or "container"
     request.cgroups = context.cgroup_manager != "disabled"
+    request.systemd = context.cgroup_manager == "systemd"
     config = create.check(f"{request.bundle}/config.json")
     if config.process is not None and config.process.terminal:
         request.console_socket = "of the caller (--console-socket)"
@@ -78,6 +80,8 @@ def explain(context: Context, bundle: str) -> Explained:
 def _facts(context: Context, config: Config, request: Request, warnings: "list[str]") -> host.Facts:
     try:
         facts = host.gather(request.cgroups, context.rootless)
+        if request.systemd:
+            _systemd(facts, warnings)
         path = life.cgroup_path(config, request, facts)
         if path:
             host.add_controllers(facts, path)
@@ -86,11 +90,28 @@ def _facts(context: Context, config: Config, request: Request, warnings: "list[s
         facts = host.gather(False, context.rootless)
         facts.cgroup_tree = tree.Tree("unified", "/sys/fs/cgroup")
         facts.controllers = CONTROLLERS
+        facts.systemd = _imagined_systemd(facts)
     if request.cgroups:
         _imagine_controllers(config, facts, warnings)
     warnings += [REFUSED + text for text in demands.imagine(config, facts)]
     _module(config, request, facts, warnings)
     return facts
+
+
+def _systemd(facts: host.Facts, warnings: "list[str]") -> None:
+    """Ask the manager that would make the cgroup, or tell that none answers and go on as if one did."""
+    try:
+        host.ask_systemd(facts)
+    except Error as error:
+        warnings.append(REFUSED + error.text)
+        facts.systemd = _imagined_systemd(facts)
+
+
+def _imagined_systemd(facts: host.Facts) -> About:
+    """A manager where systemd puts one; its version is that of a distribution of our days."""
+    user, euid = facts.rootless, facts.euid
+    group = f"/user.slice/user-{euid}.slice/user@{euid}.service" if user else "/"
+    return About(f"/run/user/{euid}/bus" if user else "/run/dbus/system_bus_socket", user, 257, group)
 
 
 def _text(error: "Error | OSError") -> str:

@@ -126,15 +126,24 @@ def _enter(
     """One fork where we may enter the pid namespace first; a stage process where a user namespace has to be first."""
     staged = "user" in kinds or ("pid" in kinds and facts.in_user_namespace)
     in_cgroup = bool(container.cgroup)
-    lenient = in_cgroup and not fixed and bool(container.own.get("rootless")) and not _limited(container)
+    moved = in_cgroup and "systemd" in container.own and facts.rootless
+    lenient = not moved and in_cgroup and not fixed and bool(container.own.get("rootless")) and not _limited(container)
     hide = facts.euid == 0
     joins: "list[Step]" = [
         namespaces.Join(_CONTAINER, kind, f"of pid {container.pid}") for kind in kinds if staged or kind != "pid"
     ]
     found: "list[Step]" = [
         namespaces.Clone(
-            _CONTAINER, [], in_cgroup, hide, join_pid="pid" in kinds and not staged, stage=staged, lenient=lenient
+            _CONTAINER,
+            [],
+            in_cgroup,
+            hide,
+            join_pid="pid" in kinds and not staged,
+            stage=staged,
+            lenient=lenient,
+            moved=moved,
         ),
+        *(_attached(container) if moved else []),
         *stdio.leave(request),
         *identity.early(process, facts, "process"),
         *identity.leave_groups(kinds, facts),
@@ -153,6 +162,12 @@ def _enter(
     if affinity is not None and affinity.final:
         found.append(limits.SetAffinity("process.execCPUAffinity.final", _cpus(affinity, "final"), by_host=False))
     return found
+
+
+def _attached(container: Container) -> "list[Step]":
+    from pyruntime.plan import scope
+
+    return scope.attach(container)
 
 
 def _limited(container: Container) -> bool:

@@ -32,6 +32,10 @@ def cgroup_path(config: Config, request: Request, facts: Facts) -> str:
     if not facts.cgroup_tree.mount:
         limits.refuse(config, "there is no cgroup v2 tree here to hold it; mount one, or remove the limit")
         return ""
+    if request.systemd:
+        from pyruntime.plan import scope
+
+        return scope.path(config, request, facts)
     return container_path(config.linux.cgroupsPath, request.container_id, facts.own_cgroup)
 
 
@@ -52,7 +56,7 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
     return [
         record.Reserve("the id", request.root, request.container_id, intent(config, request, facts, cgroup, profile)),
         *proxy,
-        *limits.make(config, facts, cgroup),
+        *([] if request.systemd else limits.make(config, facts, cgroup)),
         *_resctrl(config, request, facts, made=False),
         *stdio.sockets(request),
         *seccomp.sockets(profile),
@@ -63,12 +67,14 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         *namespaces.look(config),
         *rootfs.prepare(config, request, facts),
         CheckExecutable(_EXECUTABLE),
-        *namespaces.enter(config, request, facts, cgroup, module.load() if module else []),
+        *namespaces.enter(
+            config, request, facts, cgroup, module.load() if module else [], _placed(config, request, facts, cgroup)
+        ),
         *_resctrl(config, request, facts, made=True),
         *_net_devices(config),
         *rootfs.tree(config, request, facts, cgroup),
         *devices.nodes(config, facts),
-        *limits.apply(config, facts, cgroup),
+        *limits.apply(config, facts, cgroup, request.systemd),
         *stdio.pidfd(request, "standard"),
         *hooks.runtime(config, request),
         *hooks.container(config, request, rootfs.root_path(config, request.bundle)),
@@ -115,6 +121,10 @@ def intent(
         own["seccomp"] = profile.to_json()
     if config.linux.memoryPolicy is not None:
         own["memoryPolicy"] = config.linux.memoryPolicy.to_json()
+    if cgroup and request.systemd:
+        from pyruntime.plan import scope
+
+        own.update(cgroupManager="systemd", systemd=scope.noted(config, request, facts))
     if config.linux.personality is not None:
         own["personality"] = config.linux.personality.domain
     if config.linux.resources is not None:
@@ -131,6 +141,11 @@ def intent(
         "config": {"rootfs": root, "mounts": [mount.to_json() for mount in config.mounts]},
         "pyruntime": own,
     }
+
+
+def _placed(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[Step]":
+    """A cgroup that is made around a process that is there: by systemd, while init waits and has done nothing yet."""
+    return limits.around(config, request, facts) if cgroup and request.systemd else []
 
 
 def _resctrl(config: Config, request: Request, facts: Facts, made: bool) -> "list[Step]":

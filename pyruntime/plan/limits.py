@@ -5,6 +5,7 @@ from pyruntime.cgroup.values import Write, writes
 from pyruntime.config.spec import Config
 from pyruntime.errors import ConfigError
 from pyruntime.host.facts import Facts
+from pyruntime.plan.request import Request
 from pyruntime.steps import record as steps
 from pyruntime.steps.base import Step
 
@@ -24,6 +25,13 @@ def make(config: Config, facts: Facts, path: str) -> "list[Step]":
         steps.MakeCgroup(because, tree.mount, path, list(facts.controllers), needed, lenient, facts.rootless),
         *_devices(config, facts),
     ]
+
+
+def around(config: Config, request: Request, facts: Facts) -> "list[Step]":
+    """The cgroup, as a scope of systemd's, and its device program, once the process is there that it is for."""
+    from pyruntime.plan import scope
+
+    return [scope.start(config, request, facts, _limits(config, facts)), *_devices(config, facts)]
 
 
 def refuse(config: Config, problem: str) -> None:
@@ -58,12 +66,16 @@ def _devices(config: Config, facts: Facts) -> "list[Step]":
     return [steps.FilterDevices("linux.resources.devices", len(found), rules.program(found), lenient)]
 
 
-def apply(config: Config, facts: Facts, path: str) -> "list[Step]":
+def apply(config: Config, facts: Facts, path: str, systemd: bool = False) -> "list[Step]":
     """The limits, once init is in the cgroup and before the hooks look at it."""
     if not path:
         return []
     found: "list[Step]" = []
     limits = _limits(config, facts)
+    if systemd:
+        from pyruntime.cgroup.systemd.properties import rounded
+
+        limits = rounded(limits)
     if limits:
         found.append(steps.ApplyLimits("linux.resources", limits))
     if _delegated(config):

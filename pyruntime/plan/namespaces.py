@@ -47,14 +47,23 @@ def look(config: Config) -> "list[Step]":
 
 
 def enter(
-    config: Config, request: Request, facts: Facts, cgroup: str, first: "list[Step] | tuple[()]" = ()
+    config: Config,
+    request: Request,
+    facts: Facts,
+    cgroup: str,
+    first: "list[Step] | tuple[()]" = (),
+    placed: "list[Step] | tuple[()]" = (),
 ) -> "list[Step]":
-    """From namespaces that are open to an init that is root in all of its own, whose first steps are `first`."""
+    """From namespaces that are open to an init that is root in all of its own, whose first steps are `first`.
+
+    `placed`: what puts it into its cgroup before that, where it is not born there.
+    """
     found: "list[Step]" = []
     come_back = not facts.in_user_namespace  # our pid namespace may be of an outer user namespace
     hide = facts.euid == 0  # an unprivileged command could not write the id maps of a process it may not trace
     staged = _staged(config, come_back)
-    found += (_by_stage if staged else _directly)(config, request, facts, bool(cgroup), hide, [*first])
+    born = bool(cgroup) and not placed
+    found += (_by_stage if staged else _directly)(config, request, facts, born, hide, [*first], [*placed])
     found += _id_maps(config, facts)
     if "user" in [entry.type for entry in config.linux.namespaces]:
         found.append(steps.BecomeRoot("linux.namespaces"))
@@ -116,23 +125,36 @@ def _because(config: Config, kind: str) -> str:
 
 
 def _directly(
-    config: Config, request: Request, facts: Facts, in_cgroup: bool, hide: bool, first: "list[Step]"
+    config: Config,
+    request: Request,
+    facts: Facts,
+    in_cgroup: bool,
+    hide: bool,
+    first: "list[Step]",
+    placed: "list[Step]",
 ) -> "list[Step]":
     new = _cloned(config)
     joined = _joined(config)
     found: "list[Step]" = [
         steps.Clone("linux.namespaces", new, in_cgroup, hide, join_pid="pid" in [kind for kind, _, _ in joined])
     ]
-    found += [*stdio.leave(request), *_oom_score(config, facts), *first]
+    found += [*placed, *stdio.leave(request), *_oom_score(config, facts), *first]
     found += [steps.Join(why, kind, path) for kind, path, why in joined if kind != "pid"]
     return found
 
 
 def _by_stage(
-    config: Config, request: Request, facts: Facts, in_cgroup: bool, hide: bool, first: "list[Step]"
+    config: Config,
+    request: Request,
+    facts: Facts,
+    in_cgroup: bool,
+    hide: bool,
+    first: "list[Step]",
+    placed: "list[Step]",
 ) -> "list[Step]":
     found: "list[Step]" = [
         steps.Clone("linux.namespaces", [], in_cgroup, hide, stage=True),
+        *placed,
         *stdio.leave(request),
         *_oom_score(config, facts),
         *first,

@@ -2,7 +2,9 @@
 
 
 class Request:
-    """Paths are absolute. `listen_fds` and `preserve_fds` are numbers of descriptors that follow stderr.
+    """Paths are absolute. `cgroups`: it gets a cgroup of its own, which with `systemd` is a unit of systemd's.
+
+    `listen_fds` and `preserve_fds` are numbers of descriptors that follow stderr.
 
     `window` is the size, rows and columns, of the caller's terminal that the container's own is to match; (0, 0): none.
     `terminals` are those of 0, 1 and 2 that are a terminal of the caller, which a container must not get.
@@ -24,6 +26,7 @@ class Request:
         self.terminals: "tuple[int, ...]" = ()
         self.window = (0, 0)
         self.cgroups = True
+        self.systemd = False
         self.notify_socket = ""
 
     @property

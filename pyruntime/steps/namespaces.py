@@ -76,8 +76,9 @@ class Clone(Step):
         join_pid: bool = False,
         stage: bool = False,
         lenient: bool = False,
+        moved: bool = False,
     ) -> None:
-        """`lenient`: stay in the caller's cgroup, if the kernel lets us into no other."""
+        """`lenient`: stay in the caller's cgroup, if the kernel lets us into no other; `moved`: until a later step."""
         super().__init__(because)
         self.new = new
         self.in_cgroup = in_cgroup
@@ -85,11 +86,13 @@ class Clone(Step):
         self.join_pid = join_pid
         self.stage = stage
         self.lenient = lenient
+        self.moved = moved
 
     def describe(self) -> str:
         what = f"new namespaces {' '.join(self.new)}" if self.new else "no new namespace"
         where = ", inside its cgroup" if self.in_cgroup else ""
-        where += " (or the caller's, if refused: rootless and no limits)" if self.lenient else ""
+        if self.lenient or self.moved:
+            where += f" (or the caller's, if refused: {'systemd moves it' if self.moved else 'rootless and no limits'})"
         joined = ", in the joined pid namespace" if self.join_pid else ""
         hidden = ", not dumpable" if self.hide else ""
         return f"clone3 {'a stage process' if self.stage else 'init'}: {what}{where}{joined}{hidden}"
@@ -104,7 +107,7 @@ class Clone(Step):
             home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
             ns.setns(walker.fds["ns:pid"], "pid")
         shown = process.command_line()
-        pid = self._clone(walker.fds.get("cgroup") if self.in_cgroup else None)
+        pid = self._clone(walker, walker.fds.get("cgroup") if self.in_cgroup else None)
         if pid:
             walker.values["stage_pid" if self.stage else "init_pid"] = pid
         walker.split(child=pid == 0)
@@ -115,11 +118,12 @@ class Clone(Step):
             ns.setns(home, "pid")
             os.close(home)
 
-    def _clone(self, cgroup: "int | None") -> int:
+    def _clone(self, walker: "Walker", cgroup: "int | None") -> int:
         try:
             return process.clone3(ns.mask(self.new), cgroup)
         except OSError as error:
-            if self.lenient and cgroup is not None and error.errno in _REFUSED:
+            if (self.lenient or self.moved) and cgroup is not None and error.errno in _REFUSED:
+                walker.values["outside"] = 1
                 return process.clone3(ns.mask(self.new))
             from pyruntime.steps.refusals import of_clone
 

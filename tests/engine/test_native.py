@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyruntime.engine.cdata import address, buffer
-from pyruntime.engine.native import SETTING, Library, directories, find_library, identity, text, text_at, text_of
+from pyruntime.engine.native import SETTING, Library, directories, identity, seek_library, text, text_at, text_of
 from pyruntime.errors import Error
 
 NAMES = ("libengine.so.1", "libengine.so")
@@ -33,7 +33,7 @@ def test_the_name_with_a_version_is_preferred_and_links_are_resolved(place: Path
     (place / "libengine.so.1.2").touch()
     (place / "libengine.so").touch()
     (place / "libengine.so.1").symlink_to("libengine.so.1.2")
-    found = find_library("some", NAMES, "install it")
+    found = seek_library("some", NAMES, "install it")
     assert found == f"{place}/libengine.so.1.2"
     assert identity(found).startswith("libengine.so.1.2 0 ")
 
@@ -41,14 +41,14 @@ def test_the_name_with_a_version_is_preferred_and_links_are_resolved(place: Path
 @pytest.mark.usefixtures("place")
 def test_an_absent_library_is_told_with_the_places_and_the_cure() -> None:
     with pytest.raises(Error, match=r"engine some: no libengine\.so\.1 in .*/lib.*; apt install it"):
-        find_library("some", NAMES, "apt install it")
+        seek_library("some", NAMES, "apt install it")
 
 
 def test_what_everybody_can_write_is_refused(place: Path) -> None:
     (place / "libengine.so").touch()
     (place / "libengine.so").chmod(0o666)
     with pytest.raises(Error, match=r"engine some: .*libengine\.so can be written by everybody"):
-        find_library("some", NAMES, "")
+        seek_library("some", NAMES, "")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
@@ -57,7 +57,7 @@ def test_a_link_in_a_directory_of_somebody_else_is_refused(place: Path, tmp_path
     (place / "libengine.so").symlink_to(tmp_path / "libengine.so")
     os.chown(place, 12345, 12345)
     with pytest.raises(Error, match=f"{place} belongs to uid 12345"):
-        find_library("some", NAMES, "")
+        seek_library("some", NAMES, "")
 
 
 def test_what_is_no_library_is_an_error(place: Path) -> None:

@@ -12,9 +12,17 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 
-WIT = """package wasi:cli@0.2.0;
+WORLD = """package test:real@0.1.0;
+world real { export wasi:cli/run@0.2.0; }
+"""
+# What the world needs, and what the toolchain itself asks for.
+CLI = """package wasi:cli@0.2.0;
+interface environment {
+  get-environment: func() -> list<tuple<string, string>>;
+  get-arguments: func() -> list<string>;
+  initial-cwd: func() -> option<string>;
+}
 interface run { run: func() -> result; }
-world command { export run; }
 """
 SCRIPT = """import os, socket, sys
 from wit_world import exports
@@ -39,9 +47,11 @@ def component(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if builder is None:
         pytest.skip("needs componentize-py (pip install componentize-py) in PATH")
     folder = tmp_path_factory.mktemp("real")
-    (folder / "command.wit").write_text(WIT)
+    (folder / "wit/deps/cli").mkdir(parents=True)
+    (folder / "wit/world.wit").write_text(WORLD)
+    (folder / "wit/deps/cli/cli.wit").write_text(CLI)
     (folder / "app.py").write_text(SCRIPT)
-    words = ["-d", "command.wit", "-w", "command", "componentize", "app", "-o", "app.wasm"]
+    words = ["-d", "wit", "-w", "real", "componentize", "app", "-o", "app.wasm"]
     subprocess.run([builder, *words], cwd=folder, check=True, capture_output=True, timeout=600)
     return folder / "app.wasm"
 

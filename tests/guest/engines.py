@@ -1,4 +1,6 @@
-"""The engines of the guest, each with its own words for the same acts, over pyruntime and with cgroupfs.
+"""The engines of the guest, each with its own words for the same acts, over pyruntime.
+
+Each with the cgroup driver that it takes by itself: ctr cgroupfs, the others systemd.
 
 Every one runs with the seccomp and AppArmor profile that it comes with. An emulated start takes seconds, on a busy host
 a minute: time limits are there to end a hang, not to measure.
@@ -116,10 +118,7 @@ class Docker(Engine):
         super().__init__(runtime)
         self.base = ("docker",)
         self.run_flags = ("--runtime", "pyruntime", "--network", "none")
-        settings = {
-            "runtimes": {"pyruntime": {"path": self.runtime}},
-            "exec-opts": ["native.cgroupdriver=cgroupfs"],
-        }
+        settings = {"runtimes": {"pyruntime": {"path": self.runtime}}}
         DAEMON.parent.mkdir(exist_ok=True)
         DAEMON.write_text(json.dumps(settings))
         done("systemctl", "restart", "docker")
@@ -132,14 +131,14 @@ class Podman(Engine):
 
     def __init__(self, runtime: Path) -> None:
         super().__init__(runtime)
-        self.base = ("podman", "--runtime", self.runtime, "--cgroup-manager", "cgroupfs")
+        self.base = ("podman", "--runtime", self.runtime)
 
     def remove(self, id: str) -> None:
         call(*self.base, "rm", "--force", "--time", "0", id)
 
 
 class RootlessPodman(Podman):
-    """By the user that the guest has for this, in a scope whose cgroup is theirs."""
+    """By the user that the guest has for this."""
 
     name = "podman, rootless"
     label = "unconfined"  # AppArmor takes no profile from who may not administer it, so podman names none
@@ -147,10 +146,9 @@ class RootlessPodman(Podman):
 
     def __init__(self, runtime: Path) -> None:
         super().__init__(runtime)
-        scope = ("systemd-run", "--user", "--scope", "--quiet", "--property", "Delegate=yes")
         become = ("setpriv", "--reuid", "user", "--regid", "user", "--init-groups", "env", "-i")
         place = ("HOME=/home/user", "USER=user", "XDG_RUNTIME_DIR=/run/user/1000", "PATH=/usr/bin:/bin:/usr/sbin")
-        self.base = (*become, *place, *scope, *self.base)
+        self.base = (*become, *place, *self.base)
 
 
 class Containerd(Engine):
@@ -215,4 +213,20 @@ class Containerd(Engine):
         return id in done("ctr", "container", "list", "--quiet").split()
 
 
-ENGINES: "tuple[type[Engine], ...]" = (Containerd, Podman, RootlessPodman, Docker)
+class SystemdContainerd(Containerd):
+    """ctr with the option of the shim that containerd's CRI sets for `SystemdCgroup = true`."""
+
+    name = "containerd, systemd"
+
+    def _placed(self, id: str) -> "tuple[str, ...]":
+        return ("--runc-systemd-cgroup", "--cgroup", f"system.slice:ctr:{id}")
+
+    def running(self, id: str, *command: str, flags: "tuple[str, ...]" = ()) -> "list[str]":
+        return super().running(id, *command, flags=(*flags, *self._placed(id)))
+
+    def start(self, id: str, *command: str) -> None:
+        flags = (*self.run_flags, *self._placed(id))
+        done("ctr", "run", "--detach", *flags, "--memory-limit", str(64 << 20), NAME, id, *command)
+
+
+ENGINES: "tuple[type[Engine], ...]" = (Containerd, SystemdContainerd, Podman, RootlessPodman, Docker)

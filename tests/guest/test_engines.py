@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.guest.engines import ENGINES, Containerd, Engine, Podman, RootlessPodman, on_a_terminal
+from tests.guest.engines import ENGINES, Containerd, Engine, Podman, RootlessPodman, done, on_a_terminal
 from tests.guest.image import pack
 from tests.system.harness import copy_busybox, make_rootfs, new_id, wait_until
 
@@ -117,6 +117,17 @@ def cgroup_of(engine: Engine, id: str) -> Path:
     """A container's cgroup, as the host sees it."""
     lines = Path(f"/proc/{engine.pid(id)}/cgroup").read_text().splitlines()
     return Path("/sys/fs/cgroup" + next(line[3:] for line in lines if line.startswith("0::")))
+
+
+def test_the_cgroup_is_who_the_engine_asks_for(engine: Engine, sleeper: str) -> None:
+    """A unit of systemd's that is at work, or a directory that is no unit."""
+    name = cgroup_of(engine, sleeper).name
+    if type(engine) is Containerd:
+        assert name == sleeper
+        return
+    assert name.endswith(".scope")
+    user = ("--user", "--machine", "user@") if isinstance(engine, RootlessPodman) else ()
+    assert done("systemctl", *user, "show", "--property", "ActiveState", "--value", name) == "active"
 
 
 def test_memory_is_limited_and_the_limit_changed(engine: Engine, sleeper: str) -> None:

@@ -21,7 +21,7 @@ NOBODY = (
 )
 COPY = (
     "from pyruntime.kernel import exe; fd = exe._sealed_copy(); "
-    "print(exe._seals(fd) == exe._SEALS, posix.fstat(fd).st_size == posix.stat(exe.LINK).st_size)"
+    "print(exe._is_sealed(fd), posix.fstat(fd).st_size == posix.stat(exe.LINK).st_size)"
 )
 
 

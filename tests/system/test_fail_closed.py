@@ -355,7 +355,7 @@ def verdict(campaign: Campaign) -> None:
             file.write("\n".join([campaign.told(), *campaign.wrong]) + "\n")
     print(campaign.told())
     assert not campaign.wrong, "\n".join([campaign.told(), *campaign.wrong])
-    assert campaign.counts["not reached"] * 20 <= campaign.counts["injected"], campaign.told()
+    assert campaign.counts["not reached"] <= 1 + campaign.counts["injected"] // 20, campaign.told()
 
 
 @pytest.mark.parametrize(("verb", "kind"), [(v, k) for v, k in SAMPLES if v != "exec" and k != "joined"])

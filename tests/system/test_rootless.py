@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,7 @@ def accounts(own_mounts: None, tmp_path_factory: pytest.TempPathFactory) -> "Ite
 @pytest.fixture(scope="module")
 def binary(ground: Path) -> Path:
     """The launcher, where every user may read it."""
-    folder = ground / "tree"
-    folder.mkdir()
-    return readable_tree(folder)
+    return readable_tree(Path(tempfile.mkdtemp(prefix="tree", dir=ground)))
 
 
 @pytest.fixture

@@ -55,6 +55,7 @@ def prepare(context: Context) -> "tuple[Config, Request]":
     request.preserve_fds = options.number("preserve-fds") or 0
     request.notify_socket = os.environ.get(b"NOTIFY_SOCKET", b"").decode("utf-8", "surrogateescape")
     request.cgroups = context.cgroup_manager != "disabled"
+    request.systemd = context.cgroup_manager == "systemd"
     config_file = _absolute(options.text("config")) or f"{request.bundle}/config.json"
     context.config_file = config_file
     _enter_bundle(request.bundle)
@@ -105,6 +106,8 @@ def gather(context: Context, config: Config, request: Request) -> host.Facts:
             'rootless container requires user namespaces; add {"type": "user"} with linux.uidMappings and gidMappings, '
             "as `spec --rootless` writes them, or be root",
         )
+    if request.systemd:
+        host.ask_systemd(facts)
     path = life.cgroup_path(config, request, facts)
     if path:
         host.add_controllers(facts, path)

@@ -40,6 +40,7 @@ def delete(context: Context, container: Container, force: bool) -> None:
         from pyruntime.cli import remains
 
         remains.destroy(container)
+        end_unit(container)
         remove_resctrl(container)
         container.remove()
     else:
@@ -60,10 +61,19 @@ def destroy(container: Container, kill_all: bool) -> None:
         kill.kill(cgroup)
     if pidfd is not None:
         _wait_gone(container, pidfd)
+    end_unit(container)
     if cgroup:
         members.remove(cgroup)
     remove_resctrl(container)
     container.remove()
+
+
+def end_unit(container: Container) -> None:
+    """The unit that systemd made for this container, if it did."""
+    if "systemd" in container.own:
+        from pyruntime.cli import units
+
+        units.end(container)
 
 
 def remove_resctrl(container: Container) -> None:

@@ -37,7 +37,7 @@ def document() -> "Json":
         "mountOptions": mountoptions.names(),
         "linux": _linux(),
         "annotations": _annotations(),
-        "potentiallyUnsafeConfigAnnotations": ["run.oci.", VARIANT, PREFIX],
+        "potentiallyUnsafeConfigAnnotations": ["run.oci.", "org.systemd.property.", VARIANT, PREFIX],
     }
 
 
@@ -46,7 +46,7 @@ def _linux() -> "Json":
     return {
         "namespaces": sorted(NAMESPACES),
         "capabilities": list(NAMES),
-        "cgroup": {"v1": False, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
+        "cgroup": {"v1": False, "v2": True, "systemd": True, "systemdUser": True, "rdma": True},
         "seccomp": _seccomp(),
         "apparmor": on,
         "selinux": on,

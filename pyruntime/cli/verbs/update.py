@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyruntime.cgroup.values import Write
+
     Json = dict[str, Any]
 
 # flag -> where its value belongs in linux.resources
@@ -102,9 +104,26 @@ def _change(context: Context, container: Container, wanted: Resources) -> None:
     merged = merge(old, new)
     resources = Resources.read({key: value for key, value in merged.items() if key != "devices"}, "resources")
     _check_usage(cgroup, resources)
-    update(cgroup, writes(resources, controllers(cgroup)))
+    limits = writes(resources, controllers(cgroup))
+    if "systemd" in container.own:
+        _change_unit(container, cgroup, Resources.read(old, "resources"), limits)
+    else:
+        update(cgroup, limits)
     container.own["resources"] = merged
     container.save()
+
+
+def _change_unit(container: Container, cgroup: str, old: Resources, new: "list[Write]") -> None:
+    """systemd first, for it writes files of its own accord; what it can't say and what it rounds is written after."""
+    from pyruntime.cgroup.systemd.properties import rounded
+    from pyruntime.cli.units import Change
+
+    change = Change(container, writes(old, controllers(cgroup)), new)
+    try:
+        update(cgroup, rounded(new))
+    except BaseException:
+        change.take_back()
+        raise
 
 
 def _check_usage(cgroup: str, resources: Resources) -> None:

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
-from pyruntime.errors import one_line
+from pyruntime.cgroup.systemd.manager import find
+from pyruntime.errors import Error, one_line
 from pyruntime.look.doctor.verdict import Verdict, fail, ok, unknown, warn
 
 _DOCKER = "/etc/docker/daemon.json"
@@ -45,11 +46,29 @@ def docker() -> "Iterator[Verdict]":
 
 
 def _driver(options: "list[str]") -> "Iterator[Verdict]":
+    """The driver that dockerd will ask for, and whether there is a systemd that answers."""
     if "native.cgroupdriver=cgroupfs" in options or not os.path.isdir("/run/systemd/system"):
         yield ok("Docker's cgroup driver is cgroupfs")
+        return
+    yield from systemd(user=False)
+
+
+def _asked_for() -> "Iterator[Verdict]":
+    """On a host with systemd these ask for its driver by themselves, as the user they run as."""
+    if os.path.isdir("/run/systemd/system"):
+        yield from systemd(user=os.geteuid() != 0)
+
+
+def systemd(user: bool) -> "Iterator[Verdict]":
+    """Whether the manager that would make cgroups answers."""
+    try:
+        about = find(user)
+    except Error as error:
+        problem, _, fix = error.text.rpartition("; ")
+        yield fail(problem, fix)
     else:
-        fix = f'"exec-opts": ["native.cgroupdriver=cgroupfs"] in {_DOCKER}'
-        yield fail("Docker asks for the systemd cgroup driver on hosts with systemd, which is not supported yet", fix)
+        whose = "the user's systemd" if about.user else "systemd"
+        yield ok(f"cgroup driver: {whose} {about.version} answers at {about.address}")
 
 
 def containerd() -> "Iterator[Verdict]":
@@ -65,6 +84,7 @@ def crio() -> "Iterator[Verdict]":
         file = "/etc/crio/crio.conf.d/50-pyruntime.conf"
         fix = f'[crio.runtime.runtimes.pyruntime] with runtime_path = "{_self()}" in {file}'
         yield from _named(_CRIO, "CRI-O", fix, needed=True)
+        yield from _asked_for()
 
 
 def podman() -> "Iterator[Verdict]":
@@ -72,6 +92,7 @@ def podman() -> "Iterator[Verdict]":
     if (yield from _program("podman", "install Podman, or look at another engine")):
         fix = f'[engine.runtimes] pyruntime = ["{_self()}"] in /etc/containers/containers.conf.d/50-pyruntime.conf'
         yield from _named(_PODMAN, "Podman", fix, needed=False)
+        yield from _asked_for()
 
 
 def kubernetes() -> "Iterator[Verdict]":
@@ -95,7 +116,7 @@ def _named(places: "Iterable[str]", who: str, fix: str, needed: bool) -> "Iterat
     """Whether a configuration file names our path."""
     files, closed = [], []
     for place in places:
-        path = Path(place).expanduser()
+        path = Path(place.replace("~", os.environ.get("HOME", "/root"), 1))
         files += sorted(path.parent.glob(path.name)) if "*" in path.name else [path] * path.exists()
     for file in files:
         try:

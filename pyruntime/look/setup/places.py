@@ -29,13 +29,12 @@ def docker(root: str, program: str) -> Plan:
     """daemon.json; Docker has no folder of drop-ins."""
     path = f"{root}/etc/docker/daemon.json"
     change = JsonEntry(path, ("runtimes", "pyruntime"), snippets.docker(program))
-    hint = "" if snippets.SYSTEMD_DRIVER else f', with "exec-opts": ["native.cgroupdriver=cgroupfs"] in {path}'
-    return Plan("Docker", change, f"systemctl restart docker{hint}; docker run --runtime pyruntime …")
+    return Plan("Docker", change, "systemctl restart docker; docker run --runtime pyruntime …")
 
 
 def podman(root: str, program: str) -> Plan:
     """containers.conf.d, of the host or of the user who asks."""
-    own = os.path.expanduser("~/.config/containers")
+    own = os.environ.get("HOME", "/root") + "/.config/containers"
     folder = f"{root}/etc/containers" if root or os.geteuid() == 0 else own
     change = OwnFile(f"{folder}/containers.conf.d/{_OWN}.conf", snippets.podman(program))
     return Plan(
@@ -63,7 +62,7 @@ def _plain(root: str, program: str) -> Plan:
     path = f"{root}/etc/containerd/config.toml"
     text = _text(path)
     version = _version(text) if text.strip() or root else _installed()
-    snippet = snippets.containerd(program, version, version == 2 and "runtimes.runc]" not in text)
+    snippet = _snippet(root, program, version, version == 2 and "runtimes.runc]" not in text)
     then = "systemctl restart containerd; ctr needs no configuration: ctr run --runc-binary " + program
     folder = _imported(text)
     found = f"{path}, version {version}"
@@ -73,6 +72,12 @@ def _plain(root: str, program: str) -> Plan:
     return Plan(
         f"containerd: {found if text else 'no config.toml yet'}", Block(path, snippet, f"version = {version}\n\n"), then
     )
+
+
+def _snippet(root: str, program: str, version: int, with_runc: bool = False) -> str:
+    """The tables, with the cgroup driver that goes with the host: the kubelet's is systemd where that is."""
+    systemd = os.path.isdir(f"{root}/run/systemd/system")
+    return snippets.containerd(program, version, with_runc, systemd)
 
 
 def _installed() -> int:
@@ -119,7 +124,7 @@ def _rancher(kind: str) -> "Callable[[str, str], Plan | None]":
             return None
         version = _version(_text(f"{folder}/config.toml"))
         name = "config-v3.toml.tmpl" if version == 3 else "config.toml.tmpl"
-        change = Block(f"{folder}/{name}", snippets.containerd(program, version), _BASE)
+        change = Block(f"{folder}/{name}", _snippet(root, program, version), _BASE)
         return Plan(f"template {name}", change, f"systemctl restart {kind} (or {kind}-agent)")
 
     return find
@@ -130,9 +135,7 @@ def _k0s(root: str, program: str) -> "Plan | None":
     if not os.path.isdir(folder):
         return None
     version = _version(_text(f"{folder}/containerd.toml"))
-    change = OwnFile(
-        f"{folder}/containerd.d/{_OWN}.toml", f"version = {version}\n\n{snippets.containerd(program, version)}"
-    )
+    change = OwnFile(f"{folder}/containerd.d/{_OWN}.toml", f"version = {version}\n\n{_snippet(root, program, version)}")
     return Plan("containerd.d", change, "systemctl restart k0sworker (or k0scontroller)")
 
 
@@ -142,7 +145,7 @@ def _microk8s(root: str, program: str) -> "Plan | None":
         return None
     return Plan(
         "containerd-template.toml",
-        Block(path, snippets.containerd(program, _version(_text(path)))),
+        Block(path, _snippet(root, program, _version(_text(path)))),
         "microk8s stop; microk8s start",
     )
 

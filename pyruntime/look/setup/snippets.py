@@ -2,38 +2,34 @@
 
 from pyruntime.report.jsonout import quote
 
-SYSTEMD_DRIVER = False  # whether `--systemd-cgroup` is carried out
 _POD_ANNOTATIONS = '["run.oci.handler", "module.wasm.image/*", "pyruntime.wasm.*"]'
 _CRI = {2: '"io.containerd.grpc.v1.cri"', 3: "'io.containerd.cri.v1.runtime'"}
 
 
 def docker(program: str) -> "dict[str, object]":
-    """The entry of daemon.json's `runtimes`."""
-    found: "dict[str, object]" = {"path": program}
-    if SYSTEMD_DRIVER:
-        found["runtimeArgs"] = ["--systemd-cgroup"]
-    return found
+    """The entry of daemon.json's `runtimes`; dockerd itself asks for the cgroup driver that it uses."""
+    return {"path": program}
 
 
-def containerd(program: str, version: int, with_runc: bool = False) -> str:
+def containerd(program: str, version: int, with_runc: bool = False, systemd: bool = True) -> str:
     """The runtime's tables in configuration version 2 (containerd 1.x) or 3 (2.x).
 
-    In version 2 a table of runtimes replaces the default one, which is runc's: `with_runc` names it again.
+    In version 2 a table of runtimes replaces the default one, which is runc's: `with_runc` names it again. `systemd`:
+    the host has it, and the kubelet's default is to let it make cgroups.
     """
     table = f"[plugins.{_CRI[version]}.containerd.runtimes"
     runc = f'{table}.runc]\n  runtime_type = "io.containerd.runc.v2"\n\n' if with_runc else ""
     return (
         f'{runc}{table}.pyruntime]\n  runtime_type = "io.containerd.runc.v2"\n'
         f"  pod_annotations = {_POD_ANNOTATIONS}\n\n{table}.pyruntime.options]\n"
-        f"  BinaryName = {quote(program)}\n  SystemdCgroup = {str(SYSTEMD_DRIVER).lower()}\n"
+        f"  BinaryName = {quote(program)}\n  SystemdCgroup = {str(systemd).lower()}\n"
     )
 
 
 def crio(program: str) -> str:
     """A file of crio.conf.d."""
-    driver = "" if SYSTEMD_DRIVER else '[crio.runtime]\ncgroup_manager = "cgroupfs"\nconmon_cgroup = "pod"\n\n'
     return (
-        f"{driver}[crio.runtime.runtimes.pyruntime]\nruntime_path = {quote(program)}\n"
+        f"[crio.runtime.runtimes.pyruntime]\nruntime_path = {quote(program)}\n"
         'runtime_type = "oci"\nruntime_root = "/run/pyruntime-crio"\n'
         'allowed_annotations = ["run.oci.", "module.wasm.image/variant", "pyruntime.wasm."]\n'
     )
@@ -41,9 +37,8 @@ def crio(program: str) -> str:
 
 def podman(program: str) -> str:
     """A file of containers.conf.d: a runtime by name, whose log lines Podman can read, and that runs Wasm images."""
-    driver = "" if SYSTEMD_DRIVER else 'cgroup_manager = "cgroupfs"\n'
     return (
-        f'[engine]\n{driver}runtime_supports_json = ["crun", "runc", "kata", "runsc", "youki", "krun", "pyruntime"]\n\n'
+        '[engine]\nruntime_supports_json = ["crun", "runc", "kata", "runsc", "youki", "krun", "pyruntime"]\n\n'
         f"[engine.runtimes]\npyruntime = [{quote(program)}]\n\n"
         '[engine.platform_to_oci_runtime]\n"wasi/wasm" = "pyruntime"\n"wasi/wasm32" = "pyruntime"\n'
         '"wasi/wasm64" = "pyruntime"\n'

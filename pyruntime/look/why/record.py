@@ -52,6 +52,34 @@ TABLE = {
         "7 cgroups",
         ("Reserve",),
     ),
+    "StartScope": Why(
+        "On a host with systemd the tree of cgroups is systemd's, and who makes one beside it may find it changed or "
+        "gone. So systemd is asked for a scope, a unit around processes that others have started. It moves init, which "
+        "waits for that and has done nothing yet; Delegate leaves what is inside to the container. Limits are "
+        "properties of the unit as well, since systemd writes them again when it is told to reload.",
+        "socket, connect, StartTransientUnit and JobRemoved of org.freedesktop.systemd1 on D-Bus",
+        (
+            ("UnitExists", "a unit of this name is at work: another container has this linux.cgroupsPath"),
+            ("AccessDenied", "this manager takes no units from this user; log in by a session of your own"),
+            ("failed", "systemd could not make the cgroup or move init; its journal has the reason"),
+            ("ECONNREFUSED, ENOENT", "no bus and no systemd listens there"),
+        ),
+        "systemctl status UNIT; systemd-cgls -u UNIT",
+        "5 systemd.scope, 5 org.freedesktop.systemd1",
+        ("Clone",),
+    ),
+    "AttachToUnit": Why(
+        "To move a process the kernel wants rights over the cgroup above both its old and its new place. A user has "
+        "them below the user's systemd, but not when the command comes from a session beside it; systemd has them.",
+        "AttachProcessesToUnit of org.freedesktop.systemd1 on D-Bus",
+        (
+            ("AccessDenied", "the process belongs to somebody else"),
+            ("NoSuchUnit", "the unit is gone, and so is the container"),
+        ),
+        "cat /proc/PID/cgroup",
+        "5 org.freedesktop.systemd1, 7 cgroups",
+        ("Clone",),
+    ),
     "ApplyLimits": Why(
         "A limit is a number written into a file of the cgroup. Before it, the processes inside may use what their "
         "ancestors leave them: without memory.max one leak takes the host's memory, without pids.max a fork bomb takes "

@@ -82,17 +82,18 @@ def test_written_and_taken_back_to_the_byte(name: str, tmp_path: Path) -> None:
     assert places.ENGINES[engine](str(tmp_path), PROGRAM).change.undo() is False
 
 
+@pytest.mark.parametrize("systemd", [True, False])
 @pytest.mark.parametrize("name", [name for name, layout in LAYOUTS.items() if layout[0] == "containerd"])
-def test_containerd_reads_it_under_the_plugin_of_its_version(name: str, tmp_path: Path) -> None:
+def test_containerd_reads_it_under_the_plugin_of_its_version(name: str, systemd: bool, tmp_path: Path) -> None:
     _, files, place = LAYOUTS[name]
-    make(tmp_path, files)
+    make(tmp_path, {**files, **({"run/systemd/system/x": ""} if systemd else {})})
     places.containerd(str(tmp_path), PROGRAM).change.write()
     text = (tmp_path / place).read_text().replace('{{ template "base" . }}', "")
     found = toml(text)
     plugin = "io.containerd.grpc.v1.cri" if V2 in files.values() else "io.containerd.cri.v1.runtime"
     runtimes = found["plugins"][plugin]["containerd"]["runtimes"]
     assert runtimes["pyruntime"]["runtime_type"] == "io.containerd.runc.v2"
-    assert runtimes["pyruntime"]["options"] == {"BinaryName": PROGRAM, "SystemdCgroup": snippets.SYSTEMD_DRIVER}
+    assert runtimes["pyruntime"]["options"] == {"BinaryName": PROGRAM, "SystemdCgroup": systemd}
     assert ("runc" in runtimes) == (name == "containerd 1")
 
 
