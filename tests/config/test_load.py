@@ -30,7 +30,7 @@ def test_a_missing_configuration_is_said_in_words_that_callers_know(tmp_path: pa
 
 def test_the_folder_of_a_missing_default_is_named(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=f"^JSON specification file config.json not found in {os.getcwd()}: "):
+    with pytest.raises(ConfigError, match=f"^JSON specification file config.json not found in {os.getcwd()}; "):
         load_config()
 
 

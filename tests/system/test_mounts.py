@@ -372,7 +372,10 @@ def test_console(rt: Runtime, bundle: Bundle) -> None:
 def test_errors_say_what_is_wrong(rt: Runtime, bundle: Bundle, source: Path) -> None:
     cases = [
         (mount("/mnt", "bind", ["bind"], "/no/where"), "mounts[7].source /no/where: no such file or directory"),
-        (mount("/etc/passwd", "bind", ["bind"], str(source)), "/etc/passwd: not a directory"),
+        (
+            mount("/etc/passwd", "bind", ["bind"], str(source)),
+            "not a directory: source is a folder, destination /etc/passwd is a file",
+        ),
         (mount("/etc", "bind", ["bind"], str(source / "file")), "source is a file, destination /etc is a folder"),
         (mount("/mnt", "nosuchfs"), "nosuchfs"),
         (mount("/mnt", "tmpfs", ["nosuchoption=1"]), "invalid argument"),
