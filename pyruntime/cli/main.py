@@ -63,10 +63,11 @@ def _attempt(asked: Invocation, tracing: "Tracing | None" = None) -> int:
     try:
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # a caller that ignores it would have the kernel reap for us
         if asked.verb in _STARTERS:
-            from pyruntime.host.descriptors import close_leaked
+            from pyruntime.host.descriptors import close_leaked, named
 
             _protect()
-            close_leaked(asked.options.number("preserve-fds") or 0 if "preserve-fds" in asked.options else 0)
+            preserve = asked.options.number("preserve-fds") or 0 if "preserve-fds" in asked.options else 0
+            close_leaked(preserve, named(asked.options.text("process") or "") if asked.verb == "exec" else -1)
         log = _log(asked.globals)
         log.debug(f"{VERSION}, pid {os.getpid()}: {' '.join([asked.verb, *asked.arguments])}")
         context = Context(asked, log, tracing)

@@ -2,7 +2,7 @@
 
 import posix as os
 
-from pyruntime.config.jsontext import load, parse
+from pyruntime.config.jsontext import load, parse, read_all
 from pyruntime.config.process import Process
 from pyruntime.config.resources import Resources
 from pyruntime.config.spec import Config
@@ -30,10 +30,10 @@ def read_config(data: bytes, what: str = "config.json") -> Config:
     return Config.read(value, "")
 
 
-def load_process(path: str) -> Process:
-    """Read the process object of `exec --process FILE`. Raises ConfigError."""
+def load_process(path: str, fd: int = -1) -> Process:
+    """Read the process object of `exec --process FILE`, which is the descriptor `fd` if not -1. Raises ConfigError."""
     try:
-        data = load(path, path)
+        data = load(path, path) if fd < 0 else read_all(fd, path)
     except FileNotFoundError as error:
         raise ConfigError("process file", explain_oserror(error)) from error
     return Process.read(parse(data, path), "process")

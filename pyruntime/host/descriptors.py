@@ -17,10 +17,19 @@ def listen_fds() -> int:
     return 0
 
 
-def close_leaked(preserve: int) -> None:
+def named(path: str) -> int:
+    """The descriptor that a path such as /dev/fd/63 stands for, as a shell writes it for <(COMMAND); -1 for none."""
+    for folder in ("/dev/fd/", "/proc/self/fd/"):
+        number = path[len(folder) :]
+        if path.startswith(folder) and number.isascii() and number.isdigit() and len(number) < 10:
+            return int(number)
+    return -1
+
+
+def close_leaked(preserve: int, spare: int = -1) -> None:
     """Close every descriptor above stderr but those to pass on, and mark these close-on-exec until the last moment.
 
-    Raises Error that names the first one of these that is not open.
+    `spare` stays open too: the caller closes it. Raises Error that names the first one to pass on that is not open.
     """
     if preserve < 0:
         raise Error(f"--preserve-fds {preserve}: expected a number of descriptors, 0 or more")
@@ -34,4 +43,8 @@ def close_leaked(preserve: int) -> None:
             raise Error(f"{asked}: descriptor {fd} is not open") from None
     if last > 2:
         close_range(3, last, mark_only=True)
+    if spare > last:
+        if spare > last + 1:
+            close_range(last + 1, spare - 1)
+        last = spare
     close_above(last)

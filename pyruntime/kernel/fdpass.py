@@ -21,7 +21,7 @@ def connect(path: str, what: str) -> int:
     except TimeoutError:
         raise Error(f"{what} {path}: nobody accepted the connection for {_TIMEOUT:.0f} s") from None
     except OSError as error:
-        raise Error(f"cannot connect to the {what} {path}: {explain_oserror(error)}") from None
+        raise Error(f"failed to connect with {what} {path}: {explain_oserror(error)}") from None
     sock.settimeout(None)
     return sock.detach()
 

@@ -46,6 +46,17 @@ def leave_groups(joined: "list[str]", facts: Facts) -> "list[Step]":
     return [steps.LeaveGroups("rule: groups of the caller stay outside", facts.in_user_namespace)]
 
 
+def entering(kinds: "list[str]", facts: Facts) -> "list[str]":
+    """Namespaces to join, in the order of setns(2).
+
+    An ordinary user has rights over the others only once in the user namespace. Root has them before, and has lost
+    them after over what is not that user namespace's own: a time namespace made ahead of it, a network of the host's.
+    The mount namespace is the last, as no file of ours is found from there on.
+    """
+    order = ("pid", "network", "ipc", "uts", "cgroup", "time", "user", "mount")
+    return sorted(kinds, key=lambda kind: (bool(facts.euid) and kind != "user", order.index(kind)))
+
+
 def become(
     process: Process,
     facts: Facts,

@@ -18,7 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.plan.wasm import Wasm
 
-_ORDER = ("user", "pid", "network", "ipc", "uts", "cgroup", "time", "mount")
 _CONTAINER = "the container's namespaces"
 
 
@@ -34,7 +33,7 @@ def join(
 
     `apart`: namespaces that config.json has no word of, and that are not the command's: those of who created it.
     """
-    kinds = sorted([*container.own.get("namespaces", []), *apart], key=_ORDER.index)
+    kinds = identity.entering([*container.own.get("namespaces", []), *apart], facts)
     user = "user" in kinds
     denied = bool(container.own.get("groupsDenied", user))
     profile = seccomp.Profile.from_json(container.own["seccomp"]) if "seccomp" in container.own else None

@@ -1,6 +1,6 @@
 """How init comes to its namespaces: by one clone3, or through a stage process where one clone3 can't do it.
 
-A stage process is needed when a user namespace is joined (the others are entered with its rights), when a new user
+A stage process is needed when a user namespace is joined (init is to be born in it), when a new user
 namespace meets joined ones (which belong to another user namespace and must be entered first), and for time offsets
 (which are written before the first process enters).
 """
@@ -68,7 +68,7 @@ def enter(
     if "user" in [entry.type for entry in config.linux.namespaces]:
         found.append(steps.BecomeRoot("linux.namespaces"))
         found += _owned_by_root(config)
-    found.append(steps.Isolate("rule: nothing of the caller clings to init"))
+    found.append(steps.Isolate("rule: nothing of the caller clings to init", waits=request.barrier))
     found += _procfs(config)
     if request.keyring:
         found += _keyring_label(config)
@@ -159,8 +159,9 @@ def _by_stage(
         *_oom_score(config, facts),
         *first,
     ]
-    found += identity.leave_groups([kind for kind, _, _ in _joined(config)], facts)
-    found += [steps.Join(why, kind, path) for kind, path, why in _joined(config)]
+    joined = {kind: steps.Join(why, kind, path) for kind, path, why in _joined(config)}
+    found += identity.leave_groups([*joined], facts)
+    found += [joined[kind] for kind in identity.entering([*joined], facts)]
     if "time" in new_types(config):
         found.append(steps.Unshare(_because(config, "time"), ["time"]))
         offsets = _offsets(config.linux.timeOffsets)

@@ -245,7 +245,8 @@ def masks(config: Config) -> "list[Step]":
     if config.linux.readonlyPaths:
         found.append(covers.ReadonlyPaths("linux.readonlyPaths", config.linux.readonlyPaths))
     if config.linux.maskedPaths:
-        found.append(covers.MaskPaths("linux.maskedPaths", config.linux.maskedPaths, config.linux.mountLabel))
+        paths = list(dict.fromkeys(config.linux.maskedPaths))
+        found.append(covers.MaskPaths("linux.maskedPaths", paths, config.linux.mountLabel))
     return found
 
 

@@ -123,7 +123,7 @@ def sockets(profile: "Profile | None") -> "list[Step]":
     """Host lane, before the fork."""
     if profile is None or not profile.listens:
         return []
-    return [ConnectSocket(f"{_WHERE}.listenerPath", "seccomp listener", profile.path, "seccomp_socket")]
+    return [ConnectSocket(f"{_WHERE}.listenerPath", "seccomp agent", profile.path, "seccomp_socket")]
 
 
 def early(profile: "Profile | None", no_new_privs: bool, facts: Facts, state: "dict[str, object]") -> "list[Step]":

@@ -1,5 +1,6 @@
 """Running hooks: config.md, "POSIX-platform Hooks"."""
 
+import _signal
 import posix as os
 
 from pyruntime.errors import Error, explain_oserror, hushed, one_line
@@ -75,7 +76,8 @@ def run_hook(because: str, hook: "Hook", state: "dict[str, object]", env: object
     if result.status:
         how = f"exit status {os.WEXITSTATUS(result.status)}"
         if os.WIFSIGNALED(result.status):
-            how = f"signal {os.WTERMSIG(result.status)}"
+            number = os.WTERMSIG(result.status)
+            how = f"signal {number} ({(_signal.strsignal(number) or 'unknown').lower()})"
         told = f"stdout: {_quote(result.stdout)}, stderr: {_quote(result.stderr)}"
         raise Error(f"{name}: {how}, {told} ({hook.path})")
 

@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.walk.walker import Walker
 
+_ENDING = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
+
 
 class OpenNamespace(Step):
     """Open a namespace file on the host, check its kind, keep the descriptor for a later join."""
@@ -254,18 +256,30 @@ class BecomeRoot(Step):
         process.set_dumpable(False)  # a change of ids makes it what fs.suid_dumpable says
 
 
+def _leave(number: int, frame: object) -> None:
+    os._exit(128 + number)
+
+
 class Isolate(Step):
     """Own session, not dumpable, default signals: nothing of the caller's clings to init."""
 
-    def __init__(self, because: str, affinity: bool = True) -> None:
+    def __init__(self, because: str, affinity: bool = True, waits: bool = False) -> None:
+        """`waits`: for `start`. The kernel keeps from PID 1 what it has no handler for; execve takes ours away."""
         super().__init__(because)
         self.affinity = affinity
+        self.waits = waits
 
     def describe(self) -> str:
-        return "own session, not dumpable, default signals" + (", every CPU of its cgroup" if self.affinity else "")
+        return (
+            "own session, not dumpable, default signals"
+            + (", every CPU of its cgroup" if self.affinity else "")
+            + (", ended by SIGHUP, SIGINT, SIGQUIT and SIGTERM also as PID 1" if self.waits else "")
+        )
 
     def run(self, walker: "Walker") -> None:
         process.reset_signals()
+        for number in _ENDING if self.waits else ():
+            _signal.signal(number, _leave)
         os.setsid()
         os.umask(0o022)
         process.set_dumpable(False)

@@ -61,10 +61,11 @@ def test_what_a_new_user_namespace_owns_is_made_when_ids_are_mapped() -> None:
     assert order.index("WriteIdMap") < order.index("BecomeRoot") < order.index("Unshare")
 
 
-def test_the_user_namespace_is_joined_first_and_the_mount_namespace_last() -> None:
+@pytest.mark.parametrize(("euid", "user"), [(0, -2), (1000, 0)])
+def test_the_user_namespace_is_joined_late_by_root_and_first_by_others(euid: int, user: int) -> None:
     paths = [f"{kind}=/proc/1/ns/{kind}" for kind in ("mount", "network", "uts", "user", "ipc")]
-    joined = [step.kind for step in of(entered(*paths), Join)]
-    assert joined[0] == "user"
+    joined = [step.kind for step in of(entered(*paths, euid=euid), Join)]
+    assert joined[user] == "user"
     assert joined[-1] == "mount"
     assert set(joined) == {"mount", "network", "uts", "user", "ipc"}
 

@@ -133,7 +133,7 @@ def test_killed_hook(rt: Runtime, bundle: Bundle) -> None:
     bundle.config["hooks"] = {"createRuntime": [hook("kill -9 $$")]}
     result = rt.run(bundle)
     assert result.rc == 1
-    assert "createRuntime hook #0: signal 9" in result.err
+    assert "createRuntime hook #0: signal 9 (killed)" in result.err
 
 
 HANGS = {

@@ -350,3 +350,50 @@ def test_exec_stays_below_the_containers_cgroup(rt: Runtime, running: str, path:
     assert result.rc == 255
     assert "bad sub cgroup path" in result.err
     assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("word", ["HUP", "INT", "QUIT", "TERM"])
+def test_a_created_init_is_ended_as_pid_1(rt: Runtime, created: str, word: str) -> None:
+    """The kernel drops what PID 1 has no handler for, and who stops a created container would wait for nothing."""
+    assert rt("kill", created, word).rc == 0
+    rt.wait_for(created, "stopped")
+
+
+def test_the_program_has_the_default_signals_all_the_same(
+    rt: Runtime, make: "Callable[..., Bundle]", name: str
+) -> None:
+    bundle = make("sh", "-c", "grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status; exec sleep 60")
+    result = rt.create(bundle, id=name)
+    assert result.rc == 0, result
+    assert rt("start", name).rc == 0
+    harness.wait_until(lambda: result.out.count("Sig") == 3, "three lines")
+    assert {line.split()[1] for line in result.out.splitlines()} == {"0" * 16}, result
+    assert rt("delete", "--force", name).rc == 0
+
+
+def test_kill_of_what_outlives_init_in_a_shared_pid_namespace(
+    rt: Runtime, make: "Callable[..., Bundle]", name: str
+) -> None:
+    assert rt.run(make("sleep", "60").without("pid"), "--detach", id=name).rc == 0
+    assert rt("exec", "--detach", name, "sleep", "61").rc == 0
+    os.kill(rt.state(name)["pid"], signal.SIGKILL)
+    rt.wait_for(name, "stopped")
+    assert rt("kill", name, "TERM").rc == 1  # to init, which is gone
+    assert rt("kill", name, "KILL").rc == 0
+    refused = []
+    harness.wait_until(lambda: refused.append(rt("kill", name, "KILL")) or refused[-1].rc == 1, "nobody is left")
+    assert "container not running" in refused[-1].err
+    assert rt("delete", name).rc == 0
+
+
+def test_exec_takes_its_process_from_a_pipe(rt: Runtime, running: str) -> None:
+    """As a shell gives it for <(COMMAND); what is written late is waited for, and the container does not get it."""
+    reader, writer = os.pipe()
+    process, base = rt.popen("exec", "--process", f"/dev/fd/{reader}", running, pass_fds=[reader])
+    os.close(reader)
+    time.sleep(0.2)
+    document = {"args": ["ls", "/proc/self/fd"], "cwd": "/", "env": ["PATH=/bin"]}
+    os.write(writer, json.dumps(document).encode())
+    os.close(writer)
+    assert process.wait(30) == 0, base.with_suffix(".err").read_text()
+    assert base.with_suffix(".out").read_text().split() == ["0", "1", "2", "3"]  # 3 is that of ls

@@ -412,3 +412,11 @@ def test_no_mount_is_left_on_the_host(rt: Runtime, make: "Callable[..., Bundle]"
     for _ in range(5):
         assert rt.run(make("true")).rc == 0
     assert leaks.mounts() == before
+
+
+def test_a_path_that_is_masked_twice_is_covered_once(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    bundle = make("sh", "-c", "grep -c ' /covered ' /proc/self/mountinfo")
+    (bundle.rootfs / "covered").mkdir()
+    bundle.linux["maskedPaths"] = ["/covered", "/covered"]
+    result = rt.run(bundle)
+    assert (result.rc, result.out) == (0, "1\n"), result

@@ -441,3 +441,18 @@ def test_user_groups_and_capabilities_are_exact(rt: Runtime, make: "Callable[...
         sets = [int(found[name], 16) for name in ("CapInh", "CapAmb", "CapBnd")]
         assert sets == [1 << 5, 1 << 5, 1 << 5 | 1]
         assert found["NoNewPrivs"] == "1"
+
+
+def test_a_program_that_a_capability_lets_execute(rt: "Runtime", make: "Callable[..., Bundle]") -> None:
+    """access(2) asks without capabilities, execve(2) with them."""
+    bundle = make("/owners")
+    (bundle.rootfs / "owners").write_text("#!/bin/sh\necho ran\n")
+    (bundle.rootfs / "owners").chmod(0o744)
+    bundle.process["user"] = {"uid": 1000, "gid": 1000}
+    refused = rt.run(bundle)
+    assert refused.rc == 1
+    assert "permission denied" in refused.err
+    kinds = ("bounding", "permitted", "effective", "inheritable", "ambient")
+    bundle.process["capabilities"] = {kind: ["CAP_DAC_OVERRIDE"] for kind in kinds}
+    result = rt.run(bundle)
+    assert (result.rc, result.out) == (0, "ran\n"), result

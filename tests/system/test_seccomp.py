@@ -284,7 +284,7 @@ def test_nobody_listens(rt: Runtime, either: Bundle, tmp_path: Path) -> None:
     asking(either, tmp_path).sh("echo started")
     result = rt.run(either)
     assert (result.rc, result.out) == (1, "")
-    assert f"cannot connect to the seccomp listener {tmp_path / 'agent'}" in result.err
+    assert f"failed to connect with seccomp agent {tmp_path / 'agent'}" in result.err
 
 
 def test_bad_profiles_are_refused_before_anything_is_made(rt: Runtime, bundle: Bundle) -> None:

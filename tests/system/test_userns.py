@@ -1,6 +1,7 @@
 """User namespaces: who owns what inside and outside, and what their root can't do."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,3 +128,52 @@ def test_sysctl_of_its_own_network(rt: Runtime, make: "Callable[..., Bundle]") -
     before = Path("/proc/sys/net/ipv4/ip_forward").read_text()
     assert rt.run(bundle).out == "1\n"
     assert Path("/proc/sys/net/ipv4/ip_forward").read_text() == before
+
+
+def test_every_namespace_of_another_container_is_joined(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    """Also a time namespace, which was made ahead of the user namespace and is not that one's own."""
+    first, second = new_id(), new_id()
+    bundle = make("sleep", "60").user_namespace()
+    bundle.linux["namespaces"].append({"type": "time"})
+    bundle.linux["timeOffsets"] = {"monotonic": {"secs": 7881}}
+    assert rt.run(bundle, "--detach", id=first).rc == 0
+    pid = rt.state(first)["pid"]
+    files = {"network": "net", "mount": ""}
+    for entry in bundle.linux["namespaces"]:
+        name = files.get(entry["type"], entry["type"])
+        entry.update({"path": f"/proc/{pid}/ns/{name}"} if name else {})
+    for key in ("uidMappings", "gidMappings", "timeOffsets"):
+        del bundle.linux[key]
+    result = rt.run(bundle, "--detach", id=second)
+    assert result.rc == 0, result
+    inside = rt("exec", second, "cat", "/proc/self/timens_offsets")
+    assert inside.out.split()[:3] == ["monotonic", "7881", "0"], inside
+    joined = rt.state(second)["pid"]
+    assert rt("delete", "--force", second).rc == 0
+    os.waitpid(joined, 0)  # PID 1 of a pid namespace does not end before all in there have been waited for
+    assert rt("delete", "--force", first).rc == 0
+
+
+def test_a_network_of_the_hosts_beside_a_joined_user_namespace(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    first, second = new_id(), new_id()
+    bundle = make("sleep", "60").user_namespace()
+    assert rt.run(bundle, "--detach", id=first).rc == 0
+    network = subprocess.Popen(["unshare", "--net", "sleep", "60"])
+    harness.wait_until(
+        lambda: os.stat(f"/proc/{network.pid}/ns/net").st_ino != os.stat("/proc/self/ns/net").st_ino, "a network"
+    )
+    for entry in bundle.linux["namespaces"]:
+        if entry["type"] == "network":
+            entry["path"] = f"/proc/{network.pid}/ns/net"
+        if entry["type"] == "user":
+            entry["path"] = f"/proc/{rt.state(first)['pid']}/ns/user"
+    del bundle.linux["uidMappings"], bundle.linux["gidMappings"]
+    bundle.config["mounts"] = [each for each in bundle.config["mounts"] if each["type"] != "sysfs"]
+    result = rt.run(bundle, "--detach", id=second)
+    assert result.rc == 0, result
+    inside = rt("exec", second, "readlink", "/proc/self/ns/net")
+    assert inside.out.strip() == os.readlink(f"/proc/{network.pid}/ns/net"), inside
+    network.kill()
+    network.wait()
+    for id in (second, first):
+        assert rt("delete", "--force", id).rc == 0

@@ -11,7 +11,7 @@ from pyruntime.config.process import Capabilities, Process
 from pyruntime.config.validate import validate_process
 from pyruntime.engine.select import detect_joined
 from pyruntime.errors import ConfigError, Error, StateError, UsageError
-from pyruntime.host.descriptors import listen_fds
+from pyruntime.host.descriptors import listen_fds, named
 from pyruntime.host.facts import Facts
 from pyruntime.host.view import View
 from pyruntime.kernel import ns
@@ -139,7 +139,10 @@ def _sub_cgroup(context: Context) -> "str | None":
 
 def from_file(path: str, container: Container) -> Process:
     """The process of --process FILE; what is the container's and the file leaves unset comes from its first process."""
-    process = _settled(load_process(path), container)
+    fd = named(path)  # opened anew, a pipe would not wait for its writer
+    process = _settled(load_process(path, fd), container)
+    if fd > 2 and os.get_inheritable(fd):  # those to pass on are marked
+        os.close(fd)
     return process
 
 

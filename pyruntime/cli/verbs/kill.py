@@ -42,6 +42,8 @@ def parse_signal(word: str) -> int:
 def send(container: Container, number: int, everyone: bool) -> None:
     """Signal init; SIGKILL without a private pid namespace, or --all, reaches every process of the cgroup."""
     pidfd = life.open_init(container)
+    if pidfd is None and number == _signal.SIGKILL:
+        everyone = everyone or _outlived(container)
     if pidfd is None and not everyone:
         raise StateError(f"container not running: {container.id} is {life.status(container)}")
     if container.cgroup and (everyone or (number == _signal.SIGKILL and not container.own.get("privatePid"))):
@@ -54,3 +56,12 @@ def send(container: Container, number: int, everyone: bool) -> None:
         return
     if pidfd is not None and not life.signal(pidfd, number) and not everyone:
         raise StateError(f"container not running: {container.id} has just ended (no such process)")
+
+
+def _outlived(container: Container) -> bool:
+    """Whether processes are left of a container whose init is gone: possible where its pid namespace is the host's."""
+    if not container.cgroup or container.own.get("privatePid"):
+        return False
+    from pyruntime.cgroup.members import processes
+
+    return bool(processes(container.cgroup))

@@ -37,7 +37,10 @@ def _notify(profile: Seccomp, where: str) -> None:
         if not profile.listenerPath:
             raise ConfigError(f"{where}.listenerPath", f"needed by SCMP_ACT_NOTIFY in syscalls[{index}]: name a socket")
         if "write" in rule.names:
-            raise ConfigError(f"{where}.syscalls[{index}].names", '"write" with SCMP_ACT_NOTIFY would stop init itself')
+            raise ConfigError(
+                f"{where}.syscalls[{index}].names",
+                "SCMP_ACT_NOTIFY cannot be used for the write syscall: init itself would stop",
+            )
 
 
 def memory_policy(config: Config) -> None:

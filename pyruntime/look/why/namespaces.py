@@ -106,7 +106,8 @@ TABLE = {
     "Isolate": Why(
         "A child inherits more than one thinks: session and terminal, signal dispositions, CPU affinity. Each "
         "would let the caller's surroundings leak in. Not dumpable means that no process of the container can "
-        "trace init, or read the host's files through its /proc entry, while it is half inside.",
+        "trace init, or read the host's files through its /proc entry, while it is half inside. One that waits for "
+        "`start` has handlers for the signals that end a process: as PID 1 it would not get them otherwise.",
         "rt_sigaction, setsid, prctl(PR_SET_DUMPABLE), sched_setaffinity",
         (("EPERM", "setsid: init leads a process group already"),),
         "ps -o pid,sid,tty -p PID; ls -ld /proc/PID/fd (root's)",
