@@ -1,23 +1,24 @@
 """An image in a folder (image-spec, "OCI Image Layout") as a root file system and the configuration it asks for.
 
-Layers are applied in order, each name looked up inside the root, so that no link of one layer leads another one out.
+Its documents are somebody else's: whatever they hold that the image-spec does not allow becomes one line.
 """
 
-import gzip
 import hashlib
 import json
 import os
-import shutil
-import stat
 import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
+from pyruntime.cli import ocilayer
 from pyruntime.errors import Error, UsageError, explain_oserror, one_line
 from pyruntime.kernel import paths
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _REF = "org.opencontainers.image.ref.name"
-_WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
+_USERS = 1 << 20  # bytes of /etc/passwd or /etc/group that are read
 _LARGEST_JSON = 4 << 20
 Json = dict[str, Any]
 
@@ -25,20 +26,31 @@ Json = dict[str, Any]
 def unpack(place: str, rootfs: str) -> Json:
     """Unpack the image at `DIR[:TAG]` into the empty folder `rootfs`; returns its configuration. Raises Error."""
     folder, tag = _place(place)
-    manifest = _manifest(folder, tag)
-    config: Json = _json(_blob(folder, manifest["config"]))
+    with _as_specified("the manifest"):
+        manifest = _manifest(folder, tag)
+        config: Json = _json(_blob(folder, manifest["config"]))
+        layers = [(layer, str(layer.get("mediaType", ""))) for layer in manifest["layers"]]
     root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for layer in manifest["layers"]:
-            with _blob(folder, layer) as file, _tar(file, layer) as archive:
+        for layer, kind in layers:
+            with _blob(folder, layer) as file, ocilayer.archive_of(file, kind) as archive:
                 for member in archive:
-                    _extract(archive, member, root)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        told = explain_oserror(error) if isinstance(error, OSError) and error.errno else one_line(str(error))
-        raise Error(f"--oci-layout {folder}: a layer can't be unpacked: {told}") from None
+                    ocilayer.extract(archive, member, root)
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
+        told = explain_oserror(error) if isinstance(error, OSError) and error.errno else str(error)
+        raise Error(f"--oci-layout {folder}: a layer can't be unpacked: {one_line(told)}") from None
     finally:
         os.close(root)
     return config
+
+
+@contextmanager
+def _as_specified(what: str) -> "Iterator[None]":
+    """Values of another kind than the image-spec says, or none, become an Error."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise Error(f"--oci-layout: {what} is not as the image-spec says: {one_line(str(error))}") from None
 
 
 def _place(place: str) -> "tuple[str, str]":
@@ -109,112 +121,49 @@ def _json(file: "IO[bytes]") -> Json:
     return found
 
 
-def _tar(file: "IO[bytes]", layer: Json) -> tarfile.TarFile:
-    kind = str(layer.get("mediaType", ""))
-    if kind.endswith("zstd"):
-        raise Error(
-            "--oci-layout: a layer is compressed by zstd, which this Python does not read; copy the image with "
-            "skopeo copy --dest-compress-format gzip"
-        )
-    content = gzip.open(file) if kind.endswith(("gzip", "tar.gzip")) else file
-    return tarfile.open(fileobj=content, mode="r|")
+def settle(document: Json, image: Json, rootfs: str) -> None:
+    """Take over what the image says of its program: words, environment, user, working directory. Raises Error."""
+    with _as_specified("the image's configuration"):
+        asked: Json = image.get("config") or {}
+        process = document["process"]
+        words = [*_texts(asked, "Entrypoint"), *_texts(asked, "Cmd")]
+        if words:
+            process["args"], process["terminal"] = words, False
+        process["env"] = _texts(asked, "Env") or process["env"]
+        process["cwd"] = asked.get("WorkingDir") or "/"
+        process["user"] = _user(asked.get("User") or "", rootfs)
 
 
-def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, root: int) -> None:
-    """Make one member below the root; device nodes and fifos are left out, the runtime makes those it needs."""
-    parts = [part for part in member.name.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        raise Error(f"--oci-layout: a layer names {one_line(member.name)}, which leads out of the root")
-    if not parts:
-        return
-    parent = paths.make_directory(root, "/".join(parts[:-1]) or "/")
+def _texts(asked: Json, key: str) -> "list[str]":
+    found = asked.get(key) or []
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise TypeError(f"{key} is no list of texts")
+    return found
+
+
+def _user(asked: str, rootfs: str) -> "dict[str, int]":
+    """`user`, `uid`, `user:group`, `uid:gid` and the mixtures (image-spec, config.md), by the image's own files."""
+    user, _, group = asked.partition(":")
+    row = _row(rootfs, "passwd", user, 7) if user else ["", "", "0", "0"]
+    if row is None and not user.isdecimal():
+        raise Error(f"--oci-layout: the image's /etc/passwd has no user {one_line(user)}, as whom it wants to run")
+    uid, gid = (row[2], row[3]) if row else (user, "0")
+    if group:
+        entry = _row(rootfs, "group", group, 4)
+        if entry is None and not group.isdecimal():
+            raise Error(
+                f"--oci-layout: the image's /etc/group has no group {one_line(group)}, as which it wants to run"
+            )
+        gid = entry[2] if entry else group
+    return {"uid": int(uid), "gid": int(gid)}
+
+
+def _row(rootfs: str, name: str, wanted: str, fields: int) -> "list[str] | None":
+    """The first line of passwd(5) or group(5) in the image with this name or number."""
+    root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _place_member(archive, member, root, parent, parts[-1])
+        text = (paths.read_file(root, f"etc/{name}", _USERS) or b"").decode("utf-8", "surrogateescape")
     finally:
-        os.close(parent)
-
-
-def _place_member(archive: tarfile.TarFile, member: tarfile.TarInfo, root: int, parent: int, name: str) -> None:
-    if name == _OPAQUE:
-        for entry in os.listdir(f"/proc/self/fd/{parent}"):
-            _remove(parent, entry)
-    elif name.startswith(_WHITEOUT):
-        _remove(parent, name.removeprefix(_WHITEOUT))
-    elif member.isdir():
-        _directory(parent, name, member)
-    elif member.issym():
-        _remove(parent, name)
-        os.symlink(member.linkname, name, dir_fd=parent)
-        _own(parent, name, member)
-    elif member.islnk():
-        _remove(parent, name)
-        _hard_link(root, parent, name, member.linkname)
-    elif member.isreg():
-        _remove(parent, name)
-        _file(archive, member, parent, name)
-
-
-def _directory(parent: int, name: str, member: tarfile.TarInfo) -> None:
-    try:
-        if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-            _remove(parent, name)
-            os.mkdir(name, dir_fd=parent)
-    except FileNotFoundError:
-        os.mkdir(name, dir_fd=parent)
-    _own(parent, name, member)
-    os.chmod(f"/proc/self/fd/{parent}/{name}", member.mode & 0o7777)
-
-
-def _file(archive: tarfile.TarFile, member: tarfile.TarInfo, parent: int, name: str) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(name, flags, 0o600, dir_fd=parent), "wb") as target:
-        source = archive.extractfile(member)
-        if source is not None:
-            shutil.copyfileobj(source, target)
-        _own(parent, name, member)
-        os.fchmod(target.fileno(), member.mode & 0o7777)
-
-
-def _hard_link(root: int, parent: int, name: str, target: str) -> None:
-    folder, _, last = target.strip("/").rpartition("/")
-    source = paths.open_in_root(root, folder or "/")
-    try:
-        os.link(last, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
-    finally:
-        os.close(source)
-
-
-def _own(parent: int, name: str, member: tarfile.TarInfo) -> None:
-    """Only root can give files away; a user's image is the user's."""
-    if os.geteuid() == 0:
-        os.chown(name, member.uid, member.gid, dir_fd=parent, follow_symlinks=False)
-
-
-def _remove(parent: int, name: str) -> None:
-    try:
-        info = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(info.st_mode):
-        shutil.rmtree(f"/proc/self/fd/{parent}/{name}")
-    else:
-        os.unlink(name, dir_fd=parent)
-
-
-def settle(document: Json, image: Json) -> None:
-    """Take over what the image says of its program: words, environment, user by number, working directory."""
-    asked: Json = image.get("config") or {}
-    process = document["process"]
-    words = [*(asked.get("Entrypoint") or []), *(asked.get("Cmd") or [])]
-    if words:
-        process["args"], process["terminal"] = words, False
-    if asked.get("Env"):
-        process["env"] = list(asked["Env"])
-    process["cwd"] = asked.get("WorkingDir") or "/"
-    uid, _, gid = str(asked.get("User") or "").partition(":")
-    if uid.isdecimal():
-        process["user"] = {"uid": int(uid), "gid": int(gid) if gid.isdecimal() else 0}
-    elif uid:
-        raise Error(
-            f"--oci-layout: the image's user is {one_line(uid)}, a name; give its number: --set process.user.uid=N"
-        )
+        os.close(root)
+    rows = [row for row in (line.split(":") for line in text.split("\n")) if len(row) == fields]
+    return next((row for at in (0, 2) for row in rows if row[at] == wanted), None)

@@ -1,5 +1,8 @@
 """What the flags of `spec` change in the document it writes: program, limits, and any value by its path."""
 
+import re
+from json import loads
+
 from pyruntime.config.checks import got
 from pyruntime.config.load import read_config
 from pyruntime.config.validate import validate
@@ -12,6 +15,9 @@ if TYPE_CHECKING:
     from pyruntime.cli.grammar import Options
 
 _SHELLS = ("sh", "bash", "ash", "zsh")
+_NAME, _NUMBER, _QUOTED = r"[^.\[\]=]+", r"\[[0-9]{1,9}\]", r'\["[^"]+"\]'
+_PATH = re.compile(rf"({_NAME}(?:\.{_NAME}|{_NUMBER}|{_QUOTED})*)=", re.ASCII)
+_KEY = re.compile(r'([^.\[\]=]+)|\[(?:([0-9]+)|"([^"]+)")\]')
 _PERIOD = 100_000  # microseconds, the kernel's default (cgroup-v2.rst, cpu.max)
 
 
@@ -52,25 +58,28 @@ def _quota(text: str) -> int:
 def settings(document: "Json", pairs: "list[str]") -> None:
     """--set PATH=VALUE, in their order: VALUE is JSON, and else a text. Raises UsageError."""
     for pair in pairs:
-        path, equals, text = pair.partition("=")
-        if not equals or not path:
-            raise UsageError(f"spec --set {one_line(pair)}: expected PATH=VALUE, such as process.cwd=/tmp")
-        _put(document, path, _value(text), pair)
+        path = _PATH.match(pair)
+        if path is None:
+            raise UsageError(
+                f"spec --set {one_line(pair)}: expected PATH=VALUE, such as process.cwd=/tmp, mounts[0].options[0]=ro "
+                'or annotations["a.b"]=c'
+            )
+        _put(document, path[1], _value(pair[path.end() :], pair), pair)
 
 
-def _value(text: str) -> object:
-    from json import JSONDecodeError, loads  # `spec` is no frequent command
-
+def _value(text: str, pair: str) -> object:
     try:
         return loads(text)
-    except JSONDecodeError:
+    except ValueError:
         return text
+    except RecursionError:
+        raise UsageError(f"spec --set {one_line(pair[:40])}…: the value is nested too deep") from None
 
 
 def _put(document: "Json", path: str, value: object, pair: str) -> None:
     """Set one value; objects on the way are made, lists are only entered, and grow by one at their end."""
     holder: object = document
-    keys = _keys(path, pair)
+    keys = _keys(path)
     for key, following in zip(keys, [*keys[1:], None], strict=True):
         new: object = value if following is None else [] if isinstance(following, int) else {}
         if isinstance(key, int) and isinstance(holder, list) and key <= len(holder):
@@ -87,31 +96,16 @@ def _put(document: "Json", path: str, value: object, pair: str) -> None:
             raise UsageError(f"spec --set {one_line(pair)}: no {what} in {got(holder)}")
 
 
-def _keys(path: str, pair: str) -> "list[str | int]":
+def _keys(path: str) -> "list[str | int]":
     """`a.b[0]["x.y"]` as its keys."""
-    keys: "list[str | int]" = []
-    at = 0
-    while at < len(path):
-        if path[at] == "[":
-            end = path.find("]", path.find('"]', at) if path[at + 1 : at + 2] == '"' else at)
-            inner = path[at + 1 : end] if end > 0 else ""
-            if not inner.isdecimal() and not (len(inner) > 2 and inner[0] == inner[-1] == '"'):
-                raise UsageError(f'spec --set {one_line(pair)}: expected a number or "NAME" between brackets')
-            keys.append(int(inner) if inner.isdecimal() else inner[1:-1])
-            at = end + 1
-        else:
-            end = min((found for found in (path.find(".", at), path.find("[", at)) if found >= 0), default=len(path))
-            keys.append(path[at:end])
-            at = end
-        at += path[at : at + 1] == "."
-    if "" in keys:
-        raise UsageError(f"spec --set {one_line(pair)}: a name in the path is empty")
-    return keys
+    return [int(number) if number else name or quoted for name, number, quoted in _KEY.findall(path)]
 
 
 def demand_sound(document: "Json") -> None:
     """See that `create` would take it. Raises Error."""
     try:
-        validate(read_config(dumps(document).encode("utf-8", "surrogateescape")))
+        validate(read_config(dumps(document).encode()))
     except ConfigError as error:
         raise Error(f"spec: what these flags ask for is refused by create: {error.text}") from None
+    except (ValueError, RecursionError) as error:
+        raise Error(f"spec: what these flags ask for is no JSON: {error}") from None

@@ -5,6 +5,7 @@ The list holds one event a line, so that a file of either kind is added to witho
 
 import fcntl
 import posix as os
+from time import monotonic, sleep
 
 from pyruntime.report.jsonout import dumps
 
@@ -14,14 +15,17 @@ if TYPE_CHECKING:
 
 _LANES = {1: "runtime (the command)", 2: "init (becomes the container)", 3: "kernel (system calls)", 4: "Wasm"}
 _BEGIN, _END = "[\n", "\n]"
+_PATIENCE, _PAUSE = 2.0, 0.01  # seconds: writing takes milliseconds
+_S_IFMT, _S_IFREG = 0o170000, 0o100000
 _MOST = 32 << 20  # bytes: a file that has grown so far begins anew
 
 
 def append(file: str, title: str, events: "list[dict[str, object]]", page: "Callable[[str, str], str] | None") -> None:
     """Add events to a file, under its lock. `page` makes a page of a title and the list's text. Raises OSError."""
-    fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        _demand_own(fd, file)
+        _lock(fd)
         rows = [*_rows(_content(fd)), *(_row(event) for event in events)]
         text = _BEGIN + ",\n".join(rows) + _END
         data = (page(title, text) if page else text + "\n").encode("utf-8", "surrogateescape")
@@ -31,6 +35,28 @@ def append(file: str, title: str, events: "list[dict[str, object]]", page: "Call
             data = data[os.write(fd, data) :]
     finally:
         os.close(fd)
+
+
+def _demand_own(fd: int, file: str) -> None:
+    """In a folder that others write to, a hard link would let them have any file overwritten."""
+    info = os.fstat(fd)
+    if info.st_mode & _S_IFMT != _S_IFREG:
+        raise OSError(f"{file} is no regular file")
+    if info.st_nlink > 1:
+        raise OSError(f"{file} is a second name of another file")
+
+
+def _lock(fd: int) -> None:
+    """Whoever may read the file may lock it as well, so the wait has an end. Raises BlockingIOError."""
+    end = monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if monotonic() > end:
+                raise
+        sleep(_PAUSE)
 
 
 def _row(event: "dict[str, object]") -> str:

@@ -1,9 +1,12 @@
 """`step`: what is shown at a stop is so, and whoever quits leaves nothing behind (which the leak check sees to)."""
 
+import contextlib
 import os
 import pty
 import re
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +107,81 @@ def test_a_shell_is_brought_where_there_is_none(rt: Runtime, make: "Callable[...
     script.write_text("u 30\ns\nq\n")
     result = rt("step", "--script", script, bundle.path, new_id(), timeout=60)
     assert (result.rc, "left the shell" in result.out) == (0, True)
+
+
+def on_a_terminal(rt: Runtime, bundle: Bundle, at: int) -> "tuple[int, int]":
+    """`step` as the leader of a session with a terminal of its own, standing before step `at`: pid and terminal."""
+    command = rt.command("step", bundle.path, new_id())
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execvp(command[0], command)
+    os.write(master, f"u {at}\n".encode())
+    text = b""
+    while not re.search(rb"step %d of .*elp > " % at, text, re.DOTALL):
+        text += os.read(master, 65536)
+    return pid, master
+
+
+def ended(pid: int, within: float = 8) -> int:
+    """The wait status of our child, and not a process of its session is left."""
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise AssertionError("step did not end")
+    while time.monotonic() < end and session(pid):
+        time.sleep(0.05)
+    assert session(pid) == []
+    return status
+
+
+def session(leader: int) -> "list[str]":
+    """The living processes of a session."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if fields[0] != "Z" and int(fields[3]) == leader:  # an orphan's remains are for whoever adopted it
+                found.append((folder / "cmdline").read_text())
+        except (OSError, IndexError):
+            continue
+    return found
+
+
+@pytest.mark.parametrize("at", [2, 6, 12, 20, 30])
+def test_an_interrupt_takes_all_back(rt: Runtime, bundle: Bundle, at: int) -> None:
+    pid, master = on_a_terminal(rt, bundle.write(), at)
+    os.write(master, b"\x03")
+    text = b""
+    with contextlib.suppress(OSError):
+        while part := os.read(master, 65536):
+            text += part
+    os.close(master)
+    assert os.waitstatus_to_exitcode(ended(pid)) == 130
+    assert b"Traceback" not in text
+    assert rt.containers() == []
+
+
+@pytest.mark.parametrize("at", [2, 6, 12, 20, 30])
+def test_a_terminal_that_is_closed_takes_all_back(rt: Runtime, bundle: Bundle, at: int) -> None:
+    pid, master = on_a_terminal(rt, bundle.write(), at)
+    os.close(master)
+    ended(pid)
+    assert rt.containers() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_command_that_is_killed_takes_all_back(rt: Runtime, bundle: Bundle, number: int) -> None:
+    pid, master = on_a_terminal(rt, bundle.write(), 20)
+    os.kill(pid, number)
+    ended(pid)
+    os.close(master)
+    assert rt.containers() == []
 
 
 @pytest.mark.parametrize(

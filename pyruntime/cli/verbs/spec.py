@@ -69,10 +69,11 @@ def _linux(options: "Options", folder: str, name: str, words: "list[str]", finis
             from pyruntime.cli import ocilayout
 
             made.tree(f"{folder}/rootfs")
-            ocilayout.settle(found, ocilayout.unpack(absolute(layout), f"{folder}/rootfs"))
+            image = ocilayout.unpack(absolute(layout), f"{folder}/rootfs")
+            ocilayout.settle(found, image, f"{folder}/rootfs")
         specparts.program(found, words)
         _write(absolute(name, folder), name, finish(found))
-    except Error:
+    except BaseException:  # an interrupt, or no memory, as well: half a bundle is worth nothing
         made.undo()
         raise
 
@@ -87,7 +88,7 @@ def _wasm(
     try:
         program = bundle.place(module)
         _write(absolute(name, folder), name, finish(wasmspec.document(program, arguments, rootless)))
-    except Error:
+    except BaseException:
         bundle.undo()
         raise
 

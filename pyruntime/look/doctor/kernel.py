@@ -85,7 +85,7 @@ def _sysctl(name: str) -> str:
 
 def root() -> "Iterator[Verdict]":
     """pivot_root(2) can't replace the first root file system, an initramfs."""
-    mount = next((entry for entry in proc.mounts("self") if entry["destination"] == "/"), None)
+    mount = next((entry for entry in proc.mounts("self") or () if entry["destination"] == "/"), None)
     if mount is None:
         fix = "run it where / is a mount: unshare -m, then mount --rbind / /mnt and chroot"
         yield fail("the root directory is no mount point (a chroot?), so pivot_root fails", fix)

@@ -11,7 +11,7 @@ def compare(one: Json, other: Json) -> Json:
         "with": name(other),
         "namespaces": {kind: _same(one, other, kind) for kind in one["namespaces"]},
         "capabilities": _sets(one["capabilities"]["bounding"], other["capabilities"]["bounding"]),
-        "mounts": _sets(_places(one), _places(other)),
+        "mounts": None if None in (one["mounts"], other["mounts"]) else _sets(_places(one), _places(other)),
         "cgroup": _cgroups(one["cgroup"]["path"], other["cgroup"]["path"]),
         "noNewPrivileges": [one["noNewPrivileges"], other["noNewPrivileges"]],
         "seccomp": [one["seccomp"]["mode"], other["seccomp"]["mode"]],
@@ -56,7 +56,9 @@ def _cgroups(mine: str, theirs: str) -> Json:
 
 def _root(subject: Json) -> str:
     """Who root inside is outside."""
-    for entry in subject["idMaps"]["uid"]:
-        if entry["containerID"] == 0:
-            return f"uid {entry['hostID']} outside"
-    return "nobody outside" if subject["idMaps"]["uid"] else "root outside"
+    maps = subject["idMaps"]["uid"]
+    if maps == []:
+        return "root outside"
+    return next(
+        (f"uid {entry['hostID']} outside" for entry in maps or () if entry["containerID"] == 0), "nobody outside"
+    )

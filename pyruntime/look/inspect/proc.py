@@ -63,11 +63,11 @@ def _effective(ids: str) -> "int | None":
     return int(words[1]) if len(words) == 4 else None
 
 
-def id_map(pid: "int | str", kind: str) -> "list[dict[str, int]]":
-    """/proc/PID/uid_map or gid_map; the identity of the first user namespace is an empty list."""
+def id_map(pid: "int | str", kind: str) -> "list[dict[str, int]] | None":
+    """/proc/PID/uid_map or gid_map; the identity is an empty list, and None a map not written yet or not readable."""
     rows = [[int(word) for word in line.split()] for line in (text(pid, f"{kind}_map") or "").splitlines()]
-    if rows == [[0, 0, 2**32 - 1]]:
-        return []
+    if not rows or rows == [[0, 0, 2**32 - 1]]:
+        return [] if rows else None
     return [{"containerID": inside, "hostID": outside, "size": size} for inside, outside, size in rows]
 
 
@@ -92,9 +92,10 @@ def label(pid: "int | str") -> str:
     return (text(pid, "attr/current") or "").strip("\0\n ")
 
 
-def mounts(pid: "int | str") -> "list[dict[str, Any]]":
-    """/proc/PID/mountinfo, in order: destination, type, source, root of what is shown, options."""
-    return [_mount(line.split(" ")) for line in (text(pid, "mountinfo") or "").splitlines()]
+def mounts(pid: "int | str") -> "list[dict[str, Any]] | None":
+    """/proc/PID/mountinfo, in order: destination, type, source, root of what is shown, options; None: not readable."""
+    lines = text(pid, "mountinfo")
+    return None if lines is None else [_mount(line.split(" ")) for line in lines.rstrip("\n").split("\n") if line]
 
 
 def _mount(fields: "list[str]") -> "dict[str, Any]":
@@ -112,7 +113,7 @@ def _mount(fields: "list[str]") -> "dict[str, Any]":
 
 
 def _plain(field: str) -> str:
-    for escape, letter in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+    for escape, letter in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\043", "#"), ("\\134", "\\")):
         field = field.replace(escape, letter)
     return field
 

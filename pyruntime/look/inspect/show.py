@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 from typing import Any
 
+from pyruntime.errors import one_line
 from pyruntime.kernel.caps import NAMES
 from pyruntime.look.inspect.calls import BY_ARGUMENTS
 from pyruntime.look.inspect.compare import name
@@ -12,11 +13,13 @@ from pyruntime.report.paint import Paint
 
 _INDENT = 14
 _BAR = 10
+_HIDDEN = "not readable for you"
 Json = dict[str, Any]
 
 
 def text(subject: Json, paint: Paint) -> str:
     """The page of one subject."""
+    subject = _tamed(subject)
     lines = [paint("head", _title(subject))]
     for label, parts in (
         ("namespaces", _namespaces(subject)),
@@ -30,6 +33,15 @@ def text(subject: Json, paint: Paint) -> str:
     ):
         lines += _labelled(_block(label, parts), label, paint)
     return "\n".join(lines) + "\n"
+
+
+def _tamed(value: Any) -> Any:
+    """With all its texts on one line: names, words and paths are the container's own, and this is our terminal."""
+    if isinstance(value, str):
+        return one_line(value)
+    if isinstance(value, dict):
+        return {key: _tamed(item) for key, item in value.items()}
+    return [_tamed(item) for item in value] if isinstance(value, list) else value
 
 
 def _labelled(lines: "list[str]", label: str, paint: Paint) -> "list[str]":
@@ -80,7 +92,7 @@ def _namespaces(subject: Json) -> "Iterator[str]":
     if shared:
         yield f"the host's: {' '.join(shared)}"
     if hidden:
-        yield f"not readable for you: {' '.join(hidden)}"
+        yield f"{_HIDDEN}: {' '.join(hidden)}"
 
 
 def _users(subject: Json) -> "Iterator[str]":
@@ -204,6 +216,9 @@ def _program(subject: Json) -> "Iterator[str]":
 
 def _mounts(subject: Json) -> "Iterator[str]":
     mounts = subject["mounts"]
+    if mounts is None:
+        yield _HIDDEN
+        return
     writable = [mount for mount in mounts if not mount["readonly"] and not mount["virtual"]]
     yield f"{len(mounts)}, of them {sum(m['readonly'] for m in mounts)} read-only"
     for mount in writable[:12]:
@@ -214,6 +229,7 @@ def _mounts(subject: Json) -> "Iterator[str]":
 
 def comparison(found: Json, subject: Json, paint: Paint) -> str:
     """The page of a comparison."""
+    found, subject = _tamed(found), _tamed(subject)
     other = found["with"]
     lines = [paint("head", f"{name(subject)} against {other}")]
     spaces = found["namespaces"]
@@ -242,7 +258,10 @@ def _two(values: "list[str]", other: str) -> str:
     return f"{values[0]}; {other}: {values[1]}"
 
 
-def _differences(sets: Json, other: str) -> "Iterator[str]":
+def _differences(sets: "Json | None", other: str) -> "Iterator[str]":
+    if sets is None:
+        yield _HIDDEN
+        return
     if not sets["only"] and not sets["lacking"]:
         yield f"the same {len(sets['both'])}"
     for key, words in (("lacking", f"only {other} has"), ("only", f"{other} has not")):

@@ -39,6 +39,15 @@ def of_host() -> Json:
 
 
 def _process(pid: int) -> Json:
+    """Raises Error when the process ends meanwhile: what was read of it would not belong together."""
+    started = start_time(pid)
+    found = _read(pid)
+    if started is None or start_time(pid) != started:
+        raise Error(f"pid {pid}: the process ended while it was looked at")
+    return found
+
+
+def _read(pid: int) -> Json:
     fields = proc.status(pid)
     cgroup = cgroups.path(pid)
     place = cgroups.directory(cgroup)

@@ -15,6 +15,12 @@ from pyruntime.look.lint.finding import Finding
 _ELSEWHERE = frozenset(
     ("vm", "solaris", "windows", "zos", "freebsd", "process.user.username", "process.commandLine", "linux.rdma")
 )
+_FOREIGN = {  # words of engines and of Kubernetes for what the spec calls otherwise, in lower case
+    "workdir": "cwd", "workingdir": "cwd", "command": "args", "entrypoint": "args", "cmd": "args", "tty": "terminal",
+    "nonewprivs": "noNewPrivileges", "no_new_privs": "noNewPrivileges", "caps": "capabilities", "ro": "readonly",
+    "groups": "additionalGids", "limits": "resources", "memoryswap": "swap", "max": "limit", "archs": "architectures",
+    "target": "destination", "src": "source", "opts": "options",
+}  # fmt: skip
 
 
 def read(document: "dict[str, object]") -> "list[Finding]":
@@ -37,7 +43,13 @@ def _record(kind: "type[Record]", value: "dict[str, object]", path: str) -> "Ite
 
 def _misspelt(kind: "type[Record]", key: str, value: "dict[str, object]") -> bool:
     """Whether some unknown key of the object stands for this one: one finding is enough."""
-    return any(nearest(other, kind._fields) == key for other in value if other not in kind._fields)
+    return any(_meant(other, kind) == key for other in value if other not in kind._fields)
+
+
+def _meant(key: str, kind: "type[Record]") -> "str | None":
+    """The key of this record that a misspelt or foreign one stands for."""
+    foreign = _FOREIGN.get(key.lower())
+    return foreign if foreign in kind._fields else nearest(key, kind._fields)
 
 
 def _value(kind: "type[Record]", field: "_Field", item: object, path: str) -> "Iterator[Finding]":
@@ -74,7 +86,7 @@ def _unknown(kind: "type[Record]", key: str, path: str, among: "dict[str, object
     if re.sub(r"\[.*?\]", "[]", where) in _ELSEWHERE:
         return
     shown = where if where.isprintable() else one_line(where)
-    here = nearest(key, kind._fields)
+    here = _meant(key, kind)
     if here and among.get(here) is None and any(field.key == here for field in kind._needed):
         meant = _joined(path, here)
         yield finding.error(shown, f"unknown key, and one that is needed is missing; did you mean {meant}?")

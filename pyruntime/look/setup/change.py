@@ -85,7 +85,10 @@ def _without_block(text: str) -> str:
     for begin in (JOINED, BEGIN):
         before, found, after = text.partition(begin)
         if found:
-            return before + after.partition(END)[2]
+            _, ended, rest = after.partition(END)
+            if not ended:
+                raise Error(f"setup: the lines after {begin.strip()!r} have no end mark; remove ours by hand")
+            return before + rest
     return text
 
 
@@ -105,12 +108,10 @@ class JsonEntry(Change):
 
     def write(self) -> None:
         """See Change."""
-        there = os.path.exists(self.path)
+        there = os.path.exists(_real(self.path))
         text = _read(self.path) if there else ""
         document = self._document(text)
-        holder: Any = document
-        for key in self.keys[:-1]:
-            holder = holder.setdefault(key, {})
+        holder = self._holder(document)
         if holder.get(self.keys[-1]) == self.value:
             return
         holder[self.keys[-1]] = self.value
@@ -135,20 +136,32 @@ class JsonEntry(Change):
 
     def _changed(self, text: str) -> Any:
         document = self._document(text)
-        holder: Any = document
+        self._holder(document)[self.keys[-1]] = self.value
+        return document
+
+    def _holder(self, document: Any) -> Any:
+        """The object that has, or gets, our key; objects on the way are made."""
         for key in self.keys[:-1]:
-            holder = holder.setdefault(key, {})
-        holder[self.keys[-1]] = self.value
+            document = document.setdefault(key, {})
+            if not isinstance(document, dict):
+                raise Error(f"setup: {key} in {self.path} is no object; mend it first")
         return document
 
     def _document(self, text: str) -> Any:
         try:
             found = json.loads(text or "{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Error(f"setup: {self.path} is not JSON: {error}; mend it first") from None
         if not isinstance(found, dict):
             raise Error(f"setup: {self.path} holds no object; mend it first")
         return found
+
+
+def _real(path: str) -> str:
+    """The file a path stands for. Raises Error for a link that leads nowhere."""
+    if os.path.islink(path) and not os.path.exists(path):
+        raise Error(f"setup: {path} is a link that leads nowhere; mend it first")
+    return os.path.realpath(path)
 
 
 def _read(path: str) -> str:
@@ -161,7 +174,8 @@ def _read(path: str) -> str:
 
 
 def _write(path: str, text: str) -> None:
-    """Replace the file whole, with its mode; folders on the way are made."""
+    """Replace the file whole, with its mode; folders on the way are made, and a link stays one."""
+    path = _real(path)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o644

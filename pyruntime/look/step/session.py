@@ -57,8 +57,11 @@ class Session:
             self._walk(walker, theirs)
             return
         theirs.close()
-        self._attend(walker.steps, ours)
-        _, status = os.waitpid(child, 0)
+        try:
+            self._attend(walker.steps, ours)
+        finally:  # after an interrupt as well: at the end of our socket the walk takes everything back
+            ours.close()
+            _, status = os.waitpid(child, 0)
         sys.stdout.flush()
         os._exit(0 if self.left else exit_status(status))
 

@@ -1,14 +1,12 @@
 """A shell inside a half-made container: its own if it has one, else a static busybox handed in by descriptor."""
 
 import os
-import struct
 
+from pyruntime.cli.rootfiles import static_busybox
 from pyruntime.kernel import ns
 from pyruntime.look.inspect import proc
 
 _SHELLS = ("/bin/bash", "/bin/sh", "/bin/ash", "/usr/bin/sh")
-_BUSYBOXES = ("/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static")
-_PT_INTERP = 3
 _ORDER = ("user", "cgroup", "ipc", "uts", "network", "pid", "mount")
 
 
@@ -70,26 +68,8 @@ def _execute(busybox: int, prompt: str) -> None:
 
 def _static_busybox() -> int:
     """A descriptor of a busybox that needs no library, -1 for none."""
-    for path in _BUSYBOXES:
-        try:
-            fd = os.open(path, os.O_RDONLY)
-        except OSError:
-            continue
-        if _is_static(os.pread(fd, 4096, 0)):
-            return fd
-        os.close(fd)
-    return -1
-
-
-def _is_static(head: bytes) -> bool:
-    """Whether an ELF64 program names no loader: it has no PT_INTERP header (elf(5))."""
-    if head[:5] != b"\x7fELF\x02" or len(head) < 64:
-        return False
-    (offset,) = struct.unpack_from("=Q", head, 32)
-    size, count = struct.unpack_from("=2H", head, 54)
-    kinds = [
-        struct.unpack_from("=I", head, offset + i * size)[0]
-        for i in range(count)
-        if offset + (i + 1) * size <= len(head)
-    ]
-    return _PT_INTERP not in kinds
+    path = static_busybox()
+    try:
+        return os.open(path, os.O_RDONLY) if path else -1
+    except OSError:
+        return -1

@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from pyruntime.errors import one_line
 from pyruntime.kernel import ns
 from pyruntime.look.inspect import cgroups, proc
 
@@ -19,7 +20,7 @@ def take(pid: int) -> Json:
     return {
         "namespaces": own,
         "hostname": _hostname(pid) if "uts" in own else os.uname().nodename,
-        "mounts": [mount["destination"] for mount in proc.mounts(pid)],
+        "mounts": [mount["destination"] for mount in proc.mounts(pid) or ()],
         "root": _entries(f"/proc/{pid}/root"),
         "cwd": _link(f"/proc/{pid}/cwd"),
         "processes": _processes(pid),
@@ -105,7 +106,7 @@ def page(seen: Json) -> "list[str]":
     ]
     lines += [f"            {name} = {value}" for name, value in seen["limits"].items()]
     locks = ["no_new_privs"] * seen["noNewPrivileges"] + ["seccomp"] * (seen["seccomp"] == "filter")
-    return [*lines, f"locked      {' '.join(locks) or 'nothing yet'}"]
+    return [one_line(line) for line in [*lines, f"locked      {' '.join(locks) or 'nothing yet'}"]]
 
 
 def _seen(count: "int | None") -> str:
@@ -130,7 +131,7 @@ def changes(before: Json, after: Json) -> "list[str]":
     for name, value in after["limits"].items():
         if before["limits"].get(name) != value:
             found.append(f"{name} = {value}")
-    return found
+    return [one_line(phrase) for phrase in found]
 
 
 _PLAIN = {

@@ -222,8 +222,8 @@ def test_what_is_wrong_with_an_image_is_told(tmp_path: Path, layout: Layout) -> 
         blob.write_bytes(b"{}")
     with pytest.raises(Error, match="does not have its digest"):
         ocilayout.unpack(f"{layout.folder}:a", str(root))
-    with pytest.raises(Error, match="a name; give its number"):
-        ocilayout.settle(defaultspec.document(), {"config": {"User": "www"}})
+    with pytest.raises(Error, match="has no user www"):
+        ocilayout.settle(defaultspec.document(), {"config": {"User": "www"}}, str(root))
 
 
 def test_static_programs_are_told_by_their_headers() -> None:

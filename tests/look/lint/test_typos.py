@@ -159,6 +159,37 @@ def test_a_misspelt_key(tmp_path: Path, where: str, right: str, wrong: str) -> N
     assert line.strip().startswith(f'"{wrong}"')
 
 
+FOREIGN = [
+    ("process", "cwd", "workingDir"),
+    ("process", "args", "command"),
+    ("process", "args", "entrypoint"),
+    ("process", "terminal", "tty"),
+    ("process", "noNewPrivileges", "no_new_privs"),
+    ("process", "noNewPrivileges", "noNewPrivs"),
+    ("process", "capabilities", "caps"),
+    ("process.user", "additionalGids", "groups"),
+    ("root", "readonly", "ro"),
+    ("linux", "resources", "limits"),
+    ("linux.resources.memory", "swap", "memorySwap"),
+    ("linux.resources.pids", "limit", "max"),
+    ("linux.seccomp", "architectures", "archs"),
+    ("mounts[1]", "destination", "target"),
+    ("mounts[1]", "source", "src"),
+    ("mounts[1]", "options", "opts"),
+]
+
+
+@pytest.mark.parametrize(("where", "right", "foreign"), FOREIGN, ids=[f"{w}.{k}" for w, _, k in FOREIGN])
+def test_the_word_of_another_tool(tmp_path: Path, where: str, right: str, foreign: str) -> None:
+    value = sound()
+    folder = at(value, where)
+    folder[foreign] = folder.pop(right, None)
+    report = check(tmp_path, value)
+    told = [item.problem for item in report.found if item.path == f"{where}.{foreign}"]
+    assert len(told) == 1
+    assert told[0].endswith(f"did you mean {where}.{right}?")
+
+
 @pytest.mark.parametrize(("where", "wrong", "named"), CHANGED, ids=[f"{w}={v}" for w, v, _ in CHANGED])
 def test_a_wrong_value(tmp_path: Path, where: str, wrong: Any, named: str) -> None:
     value = sound()
