@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PRIVATE = "/systemd/private"  # how the paths of systemd's own sockets end, where no bus stands between
 PATIENCE = 30.0  # seconds; as long as other runtimes wait for systemd
 _BUS = "org.freedesktop.DBus"
+# By other words than the kernel's: engines take those for a missing program, or one that may not be run.
+_UNREACHED = {2: "nobody listens there", 111: "nobody listens there", 13: "does not let this user in"}
 _AUTH_LINE = 512  # bytes; what a server answers is shorter
 
 
@@ -58,7 +60,8 @@ class Bus:
         try:
             self._socket.connect(b"\0" + name[1:] if name.startswith(b"@") else name)
         except OSError as error:
-            raise Error(f"{self.address}: {explain_oserror(error)}") from None
+            text = _UNREACHED.get(error.errno or 0) or explain_oserror(error)
+            raise Error(f"{self.address}: {text}") from None
         deadline = monotonic() + self._seconds
         self._authenticate(deadline)
         if not self.private:

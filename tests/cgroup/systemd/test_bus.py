@@ -88,11 +88,11 @@ def test_a_manager_that_is_not_there(address: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(manager, "_SYSTEM", ("/no-such-place/bus", address))
     with pytest.raises(Error, match="^--systemd-cgroup: systemd is not to be reached: ") as caught:
         manager.find(rootless=False)
-    assert f"/no-such-place/bus: no such file or directory; {address}: ServiceUnknown; " in caught.value.text
+    assert f"/no-such-place/bus: nobody listens there; {address}: ServiceUnknown; " in caught.value.text
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
-    with pytest.raises(Error, match="no such file or directory"):
+    with pytest.raises(Error, match="/none: nobody listens there"):
         Bus(str(tmp_path / "none"))
 
 
