@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyruntime.cgroup.systemd.bus import Refused
+from pyruntime.cgroup.systemd.manager import Manager
 from pyruntime.config.hooks import Hook
 from pyruntime.errors import Error, hushed
 from pyruntime.steps.hooks import run_hook
@@ -76,3 +78,10 @@ def test_what_the_page_for_callers_says_of_them() -> None:
     for words, docker, podman in rows:
         for phrase in re.findall(r"`([^`]+)`", words) or ["error"]:
             assert (classifiers.docker(phrase), classifiers.podman(phrase)) == (int(docker), int(podman)), phrase
+
+
+@pytest.mark.parametrize("phrase", PHRASES)
+def test_what_systemd_says_is_no_verdict(phrase: str) -> None:
+    told = Manager._failed(object.__new__(Manager), "box.scope", Refused("x", "AccessDenied", f"{phrase.title()}!"))
+    assert kind(told.text) == OTHER
+    assert told.text.startswith("systemd unit box.scope: AccessDenied: ")

@@ -4,7 +4,7 @@ import posix as os
 
 from pyruntime.cgroup.systemd.bus import PATIENCE, PRIVATE, Bus, Dropped, Refused
 from pyruntime.cgroup.systemd.names import object_path
-from pyruntime.errors import Error
+from pyruntime.errors import Error, hushed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ _OBJECT = "/org/freedesktop/systemd1"
 _MANAGER = "org.freedesktop.systemd1.Manager"
 _BOOTED = "/run/systemd/system"  # sd_booted(3)
 _SYSTEM = ("/run/dbus/system_bus_socket", f"/run{PRIVATE}")
-_UNQUOTED = ("not found", "no such", "does not exist", "not running", "invalid process")  # engines know them as others
 
 
 class Taken(Error):
@@ -162,9 +161,8 @@ class Manager:
         return self._bus.call(_SYSTEMD, path, properties, "Get", "ss", interface, name)[0][1]
 
     def _failed(self, unit: str, error: Refused) -> Error:
-        """In systemd's words, unless these are words by which engines tell a missing program from other failures."""
-        plain = not any(word in error.said.lower() for word in _UNQUOTED)
-        return Error(f"systemd unit {unit}: {error.name}{f': {error.said}' if plain and error.said else ''}")
+        """In systemd's words, which are not to be taken for ours by those who sort errors."""
+        return Error(f"systemd unit {unit}: {error.name}{f': {hushed(error.said)}' if error.said else ''}")
 
     def _see(self, unit: str) -> str:
         return f"see: {self._word('journalctl')} -u {unit}"
