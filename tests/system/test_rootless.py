@@ -567,3 +567,25 @@ def test_a_container_in_a_container(
     result = (rt if who == "root" else user).run(outer, timeout=120)
     assert result.rc == 0, result
     assert result.out.split("\n") == ["1", "0", "sleep 60 "], result
+
+
+def test_step_with_a_shell_at_most_stops(user: User, make: Make, tmp_path: Path) -> None:
+    bundle = own(make()).sh("id -u").write()
+    count = user("step", "--auto", bundle.path, harness.new_id()).out.count("\nstep ") + 1
+    script = tmp_path / "script"
+    script.write_text("s\n\n" * count)
+    result = user("step", "--script", script, bundle.path, harness.new_id(), timeout=60)
+    assert (result.rc, "\n0\n" in result.out) == (0, True), result
+    assert result.out.count("left the shell") > 15
+
+
+def test_inspect_of_a_process_of_root(user: User) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        found = json.loads(user("inspect", "--json", "--pid", child.pid).out)
+        page = user("inspect", "--pid", child.pid).out
+    finally:
+        child.kill()
+        child.wait()
+    assert found["namespaces"]["mount"] == {"inode": None, "own": None}
+    assert "not readable for you: mount" in page

@@ -42,6 +42,7 @@ class Session:
         self.decide = decide
         self.change = change
         self.left = False
+        self._ordinary = os.geteuid() != 0  # asked here: in a user namespace of its own, init is uid 0
         self._silent = 1 << 30
 
     def watch(self, walker: Walker) -> None:
@@ -81,7 +82,7 @@ class Session:
     def _ask(self, walker: Walker, index: int, step: Step) -> None:
         if index >= self._silent:
             return
-        own = step.lane != HOST and os.geteuid() != 0
+        own = step.lane != HOST and self._ordinary
         if own:  # else its user, who is not root, could not look at it
             set_dumpable(True)
         fd = walker.fds[_SLOT]
