@@ -27,6 +27,7 @@ _CGROUP1 = (
     "pids", "rdma", "misc", "name", "all", "none", "xattr", "release_agent", "clone_children", "noprefix",
 )  # fmt: skip
 _ANNOTATIONS = ("run.oci.handler", "module.wasm.image/variant")
+_ELSEWHERE = ("syscall",)  # of MIPS, and in the profiles that engines come with
 _SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
 
 
@@ -73,7 +74,7 @@ def _options(mount: Mount, path: str) -> "Iterator[Finding]":
 
 def _calls(config: Config) -> "Iterator[Finding]":
     profile = config.linux.seccomp
-    names = frozenset(calls.NAMES.split()).union(architectures.CARRIED)
+    names = frozenset(calls.NAMES.split()).union(architectures.CARRIED, _ELSEWHERE)
     for number, rule in enumerate(profile.syscalls if profile else ()):
         for index, name in enumerate(rule.names):
             hint = did_you_mean(name, names) if name not in names else ""
