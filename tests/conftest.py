@@ -5,6 +5,14 @@ from pathlib import Path
 
 import pytest
 
+try:
+    import hypothesis
+except ImportError:  # its tests are not collected then
+    pass
+else:  # a loaded host is slow, and no reason for a test to fail
+    hypothesis.settings.register_profile("patient", deadline=None)
+    hypothesis.settings.load_profile("patient")
+
 ROOT = Path(__file__).resolve().parent.parent
 LAST = ("system", "guest", "clients")  # folders whose tests need more and more of a host
 

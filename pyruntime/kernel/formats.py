@@ -18,6 +18,7 @@ DENIED = os.strerror(13).lower()
 FOLDER = "it is a directory"
 WASM = "WebAssembly, which the kernel does not execute"
 _ST_NOEXEC = 8  # statvfs(3)
+_LARGEST = 2**63 - 4096 * 16  # bytes; an offset beyond is none (loff_t)
 _PT_INTERP, _MOST_PROGRAM_HEADERS = 3, 1024
 # elf(5), <linux/elf-em.h> -> uname(2)
 _MACHINES = {
@@ -123,6 +124,8 @@ def _loader(fd: int, head: bytes) -> bytes:
     wide = head[4:5] == b"\2"
     word = 8 if wide else 4
     start, size, count = _at(head, 24 + word, word), _at(head, 30 + 3 * word, 2), _at(head, 32 + 3 * word, 2)
+    if size != (56 if wide else 32):  # the kernel takes no other (sizeof struct elf_phdr)
+        return b""
     order = head[5:6]
     table = _part(fd, head, start, size * min(count, _MOST_PROGRAM_HEADERS))
     for entry in range(0, len(table), size or 1):
@@ -133,7 +136,9 @@ def _loader(fd: int, head: bytes) -> bytes:
 
 
 def _part(fd: int, head: bytes, start: int, size: int) -> bytes:
-    return head[start : start + size] if start + size <= len(head) else os.pread(fd, size, start)
+    if start + size <= len(head):
+        return head[start : start + size]
+    return os.pread(fd, size, start) if start <= _LARGEST else b""
 
 
 def _at(data: bytes, start: int, size: int, order: bytes = b"") -> int:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyruntime.kernel import formats
@@ -178,6 +178,8 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=200))
+@example(b"\x00" * 12 + b"\xff" * 8 + b"\x00" * 14 + b"\x38\x00\xff\xff")
+@example(b"\x00" * 12 + b"\xff" * 188)
 def test_any_bytes_behind_an_elf_header_are_survived(tail: bytes) -> None:
     import tempfile
 
