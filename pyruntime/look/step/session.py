@@ -15,8 +15,9 @@ from pyruntime.kernel.process import exit_status, set_child_subreaper, set_dumpa
 from pyruntime.look.step.whatif import Change
 from pyruntime.steps.base import HOST, Step
 from pyruntime.steps.guestfilter import FilterGuest
-from pyruntime.steps.program import PassDescriptors
+from pyruntime.steps.program import Execve, PassDescriptors
 from pyruntime.steps.seccomp import LoadSeccomp
+from pyruntime.steps.wasm import EnterModule
 from pyruntime.walk.walker import Walker
 
 GO, QUIT = b"g", b"q"
@@ -24,6 +25,7 @@ LEFT = "left at a stop"
 _SLOT = "stop"
 _CREDENTIALS = struct.Struct("3i")
 _FILTERS = (LoadSeccomp, FilterGuest)
+_LAST = (*_FILTERS, Execve, EnterModule)
 
 
 class Stop:
@@ -88,7 +90,7 @@ class Session:
         fd = walker.fds[_SLOT]
         os.write(fd, struct.pack("I", index))
         answer = os.read(fd, 1)
-        if own:
+        if own and isinstance(step, _LAST):  # until then nothing runs in there, and the command's stops come in between
             set_dumpable(False)
         if answer != GO:
             raise Error(LEFT)
