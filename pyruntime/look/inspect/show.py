@@ -125,7 +125,7 @@ def _memory(memory: Json, paint: Paint) -> str:
     bar = f"{_bar(memory['current'], memory['max'])}  " if memory["max"] else ""
     peak = f"peak {_size(memory['peak'])}" if memory["peak"] is not None else ""
     head = f"memory  {_size(memory['current'])} of {_size(memory['max'])}  {bar}{peak}"
-    return f"{head}{_alarm(memory['oomKills'], 'killed for want of it', paint)}{_waiting(memory['pressure'])}"
+    return f"{head}{_alarm(memory['oomKills'], 'killed (OOM)', paint)}{_waiting(memory['pressure'])}"
 
 
 def _cpu(cpu: Json) -> str:
@@ -144,7 +144,7 @@ def _bar(current: "int | None", most: "int | None") -> str:
 
 
 def _alarm(count: int, what: str, paint: Paint) -> str:
-    return "  " + paint("error", f"{count} times {what}") if count else ""
+    return "  " + paint("error", f"{count} {what}") if count else ""
 
 
 def _waiting(percent: "float | None") -> str:
