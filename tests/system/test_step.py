@@ -114,6 +114,8 @@ def on_a_terminal(rt: Runtime, bundle: Bundle, at: int) -> "tuple[int, int]":
     command = rt.command("step", bundle.path, new_id())
     pid, master = pty.fork()
     if pid == 0:
+        for number in (signal.SIGINT, signal.SIGQUIT):  # ignored in what a shell runs in the background
+            signal.signal(number, signal.SIG_DFL)
         os.execvp(command[0], command)
     os.write(master, f"u {at}\n".encode())
     text = b""
