@@ -33,7 +33,7 @@ endmodule
 class Program:
     """One program: its module below DIRECTORY, its arguments, what it has to print.
 
-    `share` is a directory below DIRECTORY that it finds at /share, `makes` a file that it has to leave in /work.
+    `share` is a directory below DIRECTORY that it finds at /share, `makes` a file that it has to leave in /data.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ PROGRAMS = (
     Program(
         "yosys",
         f"{_YOSYS}/yosys.wasm",
-        ["-q", "-p", "read_verilog /work/blink.v; synth_ice40 -json /work/blink.json"],
+        ["-q", "-p", "read_verilog /data/blink.v; synth_ice40 -json /data/blink.json"],
         "",
         f"{_YOSYS}/share",
         "blink.json",
@@ -66,12 +66,12 @@ PROGRAMS = (
     Program(
         "nextpnr",
         f"{_ICE40}/nextpnr-ice40.wasm",
-        ["--hx1k", "--package", "tq144", "--json", "/work/blink.json", "--asc", "/work/blink.asc"],
+        ["--hx1k", "--package", "tq144", "--json", "/data/blink.json", "--asc", "/data/blink.asc"],
         r"Program finished normally",
         f"{_ICE40}/share",
         "blink.asc",
     ),
-    Program("icepack", f"{_ICE40}/icepack.wasm", ["/work/blink.asc", "/work/blink.bin"], "", "", "blink.bin"),
+    Program("icepack", f"{_ICE40}/icepack.wasm", ["/data/blink.asc", "/data/blink.bin"], "", "", "blink.bin"),
 )
 NAMES = [program.name for program in PROGRAMS]
 
@@ -110,7 +110,7 @@ class Place:
         command = [LAUNCHER, "spec", "-b", bundle, "--wasm", self.downloads / program.module, "--", *program.arguments]
         subprocess.run(command, check=True, timeout=SECONDS)
         config = json.loads((bundle / "config.json").read_text())
-        config["mounts"].append(_bind("/work", self.work))
+        config["mounts"].append(_bind("/data", self.work))
         if program.share:
             config["mounts"].append(_bind("/share", self.downloads / program.share, "ro"))
         (bundle / "config.json").write_text(json.dumps(config))
