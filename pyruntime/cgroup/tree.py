@@ -9,7 +9,7 @@ from pyruntime.cgroup import files
 from pyruntime.errors import ConfigError, Unsupported
 
 _STANDARD = "/sys/fs/cgroup"
-_ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
+_ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\043", "#"), ("\\134", "\\"))
 
 
 class Tree:
@@ -59,7 +59,7 @@ def _visible(mountinfo: str) -> "list[tuple[str, str, str]]":
     for fields in mounts.values():
         kind = fields[fields.index("-") + 1]
         if kind in ("cgroup", "cgroup2") and not _hidden(fields, mounts, covered):
-            shown.append((_plain(fields[4]), _plain(fields[3]), kind))
+            shown.append((plain(fields[4]), plain(fields[3]), kind))
     return shown
 
 
@@ -78,7 +78,7 @@ def _hidden(fields: "list[str]", mounts: "dict[str, list[str]]", covered: "set[s
     return fields[1] in mounts and _hidden(mounts[fields[1]], mounts, covered)
 
 
-def _plain(field: str) -> str:
+def plain(field: str) -> str:
     """A field of mountinfo without its octal escapes."""
     if "\\" in field:
         for escape, character in _ESCAPES:

@@ -35,11 +35,12 @@ def main(argv: "list[str]") -> int:
 
 def _carry_out(asked: Invocation) -> int:
     if asked.verb in _TRACED:
-        folder = os.environ.get(b"PYRUNTIME_TRACE_DIR") or _configuration()
-        if folder or asked.globals.text("trace"):
+        folder = os.environ.get(b"PYRUNTIME_TRACE_DIR", b"")
+        settings = b"" if folder else _configuration()
+        if folder or settings or asked.globals.text("trace"):
             from pyruntime.cli.tracing import traced
 
-            return traced(asked, folder, _attempt)
+            return traced(asked, folder, settings, _attempt)
     return _attempt(asked)
 
 

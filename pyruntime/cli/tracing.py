@@ -101,13 +101,16 @@ def _event(name: str, begin: int, end: int, lane: int, note: str) -> "Event":
     }  # fmt: skip
 
 
-def traced(asked: Invocation, asked_by_host: bytes, attempt: "Callable[[Invocation, Tracing | None], int]") -> int:
-    """Carry out a command line by `attempt`, and write its trace; `asked_by_host`: a folder, or a configuration.
+def traced(
+    asked: Invocation, folder: bytes, settings: bytes, attempt: "Callable[[Invocation, Tracing | None], int]"
+) -> int:
+    """Carry out a command line by `attempt`, and write its trace.
 
-    A trace that can't be written is told on stderr, and changes nothing else.
+    `folder` is the environment's, `settings` the text of the configuration file. A trace that can't be written is told
+    on stderr, and changes nothing else.
     """
     try:
-        file = asked.globals.text("trace") or _in_folder(asked, asked_by_host)
+        file = asked.globals.text("trace") or _in_folder(asked, folder, settings)
     except Error:
         file = ""  # the command itself will refuse the id
     if not file:
@@ -121,11 +124,15 @@ def traced(asked: Invocation, asked_by_host: bytes, attempt: "Callable[[Invocati
     return status
 
 
-def _in_folder(asked: Invocation, asked_by_host: bytes) -> str:
+def _in_folder(asked: Invocation, folder: bytes, settings: bytes) -> str:
     """The file of a container below the folder that the environment or the configuration names; "" for none."""
-    text = asked_by_host.decode("utf-8", "surrogateescape")
-    folder = text if text.startswith("/") and "\n" not in text else folder_of(text)
-    return f"{folder}/{check_id(asked.arguments[0] if asked.arguments else '')}.html" if folder else ""
+    place = folder.decode("utf-8", "surrogateescape") or folder_of(settings.decode("utf-8", "surrogateescape"))
+    if not place:
+        return ""
+    if not place.startswith("/"):  # who calls us has some working directory or other
+        complain(f"no trace is written: the folder {place} is not absolute")
+        return ""
+    return f"{place}/{check_id(asked.arguments[0] if asked.arguments else '')}.html"
 
 
 def folder_of(configuration: str) -> "str | None":

@@ -7,13 +7,12 @@ of /dev are mounted beside the module. It has no capabilities, and a network of 
 import posix as os
 
 from pyruntime.cli import defaultspec
+from pyruntime.cli.made import Made
 from pyruntime.engine.select import HEAD, LARGEST, kind_of
 from pyruntime.errors import Error, explain_oserror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyruntime.cli.defaultspec import Json
 
 _KINDS = ("wasm-module", "wasm-component", "wat")
@@ -41,59 +40,21 @@ def document(program: str, arguments: "list[str]", rootless: bool = False) -> "J
     return found
 
 
-class Bundle:
-    """A bundle being made: what it has made is taken back by `undo`, in reverse."""
+def place(made: Made, module: str, folder: str) -> str:
+    """Copy a module into the root file system of the bundle `folder` and return its path in there. Raises Error.
 
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
-        self._made: "list[Callable[[], None]]" = []
-
-    def place(self, module: str) -> str:
-        """Copy a module into the root file system and return its path in there. Raises Error.
-
-        The directories are made where they are missing; a file that is there is never replaced.
-        """
-        name = _name(module)
-        source = _open(module)
-        try:
-            _demand_program(module, source)
-            self._directory(self.folder)
-            self._directory(f"{self.folder}/rootfs")
-            self._copy(source, f"{self.folder}/rootfs/{name}")
-        finally:
-            os.close(source)
-        return f"/{name}"
-
-    def undo(self) -> None:
-        """Remove what `place` has made."""
-        while self._made:
-            self._made.pop()()
-
-    def _directory(self, path: str) -> None:
-        try:
-            os.mkdir(path)
-        except FileExistsError:
-            return
-        except OSError as error:
-            raise Error(f"cannot make {explain_oserror(error)}") from None
-        self._made.append(lambda: os.rmdir(path))
-
-    def _copy(self, source: int, path: str) -> None:
-        try:
-            target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        except FileExistsError:
-            raise Error(f"File {path} exists. Remove it first") from None
-        except OSError as error:
-            raise Error(f"cannot make {explain_oserror(error)}") from None
-        self._made.append(lambda: os.unlink(path))
-        try:
-            while data := os.read(source, _CHUNK):
-                while data:
-                    data = data[os.write(target, data) :]
-        except OSError as error:
-            raise Error(f"cannot write {path}: {explain_oserror(error)}") from None
-        finally:
-            os.close(target)
+    The directories are made where they are missing; a file that is there is never replaced.
+    """
+    name = _name(module)
+    source = _open(module)
+    try:
+        _demand_program(module, source)
+        made.folder(folder)
+        made.folder(f"{folder}/rootfs")
+        made.file(f"{folder}/rootfs/{name}", iter(lambda: os.read(source, _CHUNK), b""), 0o644)
+    finally:
+        os.close(source)
+    return f"/{name}"
 
 
 def _name(module: str) -> str:

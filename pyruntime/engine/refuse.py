@@ -2,6 +2,7 @@
 
 import posix as os
 
+from pyruntime.engine.base import shown
 from pyruntime.engine.binary import PAGE, memories
 from pyruntime.engine.imports import unresolved
 from pyruntime.errors import Error, explain_oserror
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 def absent(function: str, functions: "list[str]") -> str:
     """Say that a function is not exported, and what can be called instead."""
-    known = ", ".join(functions[:8]) or "none"
+    known = ", ".join(map(shown, functions[:8])) or "none"
     advice = "name one of them, as PATH#NAME, in process.args[0]" if functions else "build it as a command"
     what = "it is a library, not a program: " if function == "_start" else ""
     return f"{what}it exports no function {function}, but {known}; {advice}"

@@ -186,6 +186,8 @@ class WasmtimeModule:
             if shape:
                 functions[name] = shape
         if function not in functions:
+            from pyruntime.engine.refuse import absent  # for an error only
+
             raise Error(absent(function, list(functions)))
         takes = vector_at(library.wasm_functype_params(functions[function]))[0] or 0
         if takes:
@@ -354,11 +356,3 @@ def _preopen(library: Library, wasi: int, place: str, name: str, read_only: bool
     path, shown = (text.encode("utf-8", "surrogateescape") for text in (place, name))
     if not library.wasi_config_preopen_dir(wasi, path, shown, not read_only):
         raise Error(f"{place}: cannot be opened for the guest as {name}")
-
-
-def absent(function: str, functions: "list[str]") -> str:
-    """Say that a function is not exported, and what can be called instead."""
-    known = ", ".join(map(base.shown, functions[:8])) or "none"
-    advice = "name one of them, as PATH#NAME, in process.args[0]" if functions else "build it as a command"
-    what = "it is a library, not a program: " if function == "_start" else ""
-    return f"{what}it exports no function {function}, but {known}; {advice}"

@@ -107,6 +107,12 @@ def _read(path: str) -> "tuple[bytes | None, str, bool]":
         os.close(fd)
 
 
+def is_static(path: str) -> bool:
+    """Whether the file is an ELF program of this machine that names no loader; False where it can't be read."""
+    head, needs, _ = _read(path)
+    return head is not None and head.startswith(b"\x7fELF") and machine(head) == os.uname().machine and not needs
+
+
 def interpreter(head: bytes) -> bytes:
     """The program that a script's first line names, b"" if none does; as the kernel reads it, a CR included."""
     if not head.startswith(b"#!"):

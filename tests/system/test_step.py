@@ -212,6 +212,11 @@ def test_without_a_terminal_it_asks_for_words(rt: Runtime, bundle: Bundle) -> No
     assert (result.rc, "give --auto, or --script FILE" in result.err) == (1, True)
 
 
+def test_an_id_may_begin_with_a_dash(rt: Runtime, bundle: Bundle) -> None:
+    result = rt("step", "--auto", "--", bundle.write().path, f"-{new_id()}", timeout=60)
+    assert result.rc == 0, result
+
+
 def test_a_config_that_is_refused_stops_nowhere(rt: Runtime, bundle: Bundle) -> None:
     bundle.process["cwd"] = "here"
     result = rt("step", "--auto", bundle.write().path, new_id())

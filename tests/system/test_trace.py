@@ -86,6 +86,14 @@ def test_a_trace_that_cannot_be_written_changes_nothing(rt: Runtime, bundle: Bun
     assert result.err.startswith(f"--trace {place}: ")
 
 
+def test_a_relative_folder_is_told_and_not_taken(rt: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "rel").mkdir()
+    env = {"PYRUNTIME_TRACE_DIR": "rel", "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
+    result = rt.run(bundle, env=env, cwd=tmp_path)
+    assert (result.rc, result.err) == (0, "no trace is written: the folder rel is not absolute\n")
+    assert list((tmp_path / "rel").iterdir()) == []
+
+
 def test_a_link_is_not_followed_and_what_is_not_ours_is_replaced(rt: Runtime, bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("precious")
     (tmp_path / "t.json").symlink_to(tmp_path / "victim")

@@ -18,7 +18,8 @@ from pathlib import Path
 TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE))
 
-from pyruntime.cli.wasmspec import Bundle, document  # noqa: E402  (the line above makes it importable)
+from pyruntime.cli.made import Made  # noqa: E402  (the line above makes it importable)
+from pyruntime.cli.wasmspec import document, place  # noqa: E402
 
 LAUNCHER = TREE / "bin/pyruntime"
 
@@ -45,7 +46,7 @@ def make(guest: Guest, folder: Path) -> None:
     """Put the bundle together in `folder`."""
     if guest.root:
         shutil.copytree(guest.root, folder / "rootfs", symlinks=True)
-    program = Bundle(str(folder)).place(str(guest.module))
+    program = place(Made(), str(guest.module), str(folder))
     config = document(program, guest.arguments, rootless=os.geteuid() != 0)
     config["root"]["readonly"] = False
     config["process"]["env"] = [f"{name}={value}" for name, value in guest.env.items()]

@@ -21,7 +21,10 @@ def run(context: Context) -> int:
         raise UsageError(f"setup {name}: expected one of {', '.join(ENGINES)} or k8s")
     if write and undo:
         raise UsageError("setup: --write and --undo are each other's opposite")
-    plan = ENGINES[name]((options.text("host") or "").rstrip("/"), options.text("program") or _program())
+    host = (options.text("host") or "").rstrip("/")
+    if host and not os.path.isdir(host):
+        raise UsageError(f"setup --host {host}: no such directory; name the place where the host's root is mounted")
+    plan = ENGINES[name](host, options.text("program") or _program())
     if undo:
         return _undo(plan)
     return _write(plan) if write else _show(plan)

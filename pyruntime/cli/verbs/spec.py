@@ -1,10 +1,9 @@
 """`spec`: write a config.json to begin with, or a whole bundle: around a Wasm program, busybox, a folder, an image."""
 
-import posix as os
-
 from pyruntime.cli.context import Context
 from pyruntime.cli.defaultspec import document
-from pyruntime.errors import Error, UsageError, explain_oserror
+from pyruntime.cli.made import Made, new_file
+from pyruntime.errors import UsageError
 from pyruntime.pathtext import absolute
 from pyruntime.report.jsonout import dumps
 
@@ -24,7 +23,7 @@ def run(context: Context) -> int:
     if any(options.given(flag) for flag in _WHOLE) or context.arguments:
         _whole(context, bundle, name)
         return 0
-    _write(absolute(name, bundle), name, _text(document(options.flag("rootless"))))
+    new_file(absolute(name, bundle), name, (_text(document(options.flag("rootless"))),))
     return 0
 
 
@@ -47,69 +46,42 @@ def _whole(context: Context, bundle: str, name: str) -> None:
         specparts.demand_sound(found)
         return _text(found)
 
-    module = options.text("wasm")
-    if module is not None:
-        _wasm(absolute(module), bundle, name, words, options.flag("rootless"), finish)
-    else:
-        _linux(options, bundle, name, words, finish)
-
-
-def _linux(options: "Options", folder: str, name: str, words: "list[str]", finish: "Callable[[Json], bytes]") -> None:
-    from pyruntime.cli import rootfiles, specparts
-
-    found, made = document(options.flag("rootless")), rootfiles.Made()
-    layout, given = options.text("oci-layout"), options.text("rootfs")
+    module, made = options.text("wasm"), Made()
     try:
-        made.folder(folder)
-        if given is not None:
-            found["root"]["path"] = absolute(given)
-        if options.flag("busybox"):
-            rootfiles.busybox(made, f"{folder}/rootfs")
-        elif layout is not None:
-            from pyruntime.cli import ocilayout
+        if module is not None:
+            from pyruntime.cli import wasmspec
 
-            made.tree(f"{folder}/rootfs")
-            image = ocilayout.unpack(absolute(layout), f"{folder}/rootfs")
-            ocilayout.settle(found, image, f"{folder}/rootfs")
-        specparts.program(found, words)
-        _write(absolute(name, folder), name, finish(found))
+            program = wasmspec.place(made, absolute(module), bundle)
+            content = finish(wasmspec.document(program, words, options.flag("rootless")))
+            new_file(absolute(name, bundle), name, (content,))
+        else:
+            _linux(made, options, bundle, name, words, finish)
     except BaseException:  # an interrupt, or no memory, as well: half a bundle is worth nothing
         made.undo()
         raise
 
 
-def _wasm(
-    module: str, folder: str, name: str, arguments: "list[str]", rootless: bool, finish: "Callable[[Json], bytes]"
+def _linux(
+    made: Made, options: "Options", folder: str, name: str, words: "list[str]", finish: "Callable[[Json], bytes]"
 ) -> None:
-    """Make the bundle, whole or not at all. Raises Error."""
-    from pyruntime.cli import wasmspec  # few callers want one
+    from pyruntime.cli import rootfiles, specparts
 
-    bundle = wasmspec.Bundle(folder)
-    try:
-        program = bundle.place(module)
-        _write(absolute(name, folder), name, finish(wasmspec.document(program, arguments, rootless)))
-    except BaseException:
-        bundle.undo()
-        raise
+    found = document(options.flag("rootless"))
+    layout, given = options.text("oci-layout"), options.text("rootfs")
+    if given is not None:
+        found["root"]["path"] = rootfiles.existing(absolute(given))
+    made.folder(folder)
+    if options.flag("busybox"):
+        rootfiles.busybox(made, f"{folder}/rootfs")
+    elif layout is not None:
+        from pyruntime.cli import ocilayout
+
+        made.tree(f"{folder}/rootfs")
+        image = ocilayout.unpack(absolute(layout), f"{folder}/rootfs")
+        ocilayout.settle(found, image, f"{folder}/rootfs")
+    specparts.program(found, words)
+    new_file(absolute(name, folder), name, (finish(found),))
 
 
 def _text(document: "Json") -> bytes:
     return dumps(document, indent="\t").encode()
-
-
-def _write(path: str, name: str, data: bytes) -> None:
-    """Make the file, whole or not at all. Raises Error, also when it is there."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except FileExistsError:
-        raise Error(f"File {name} exists. Remove it first") from None
-    except OSError as error:
-        raise Error(f"cannot make {explain_oserror(error)}") from None
-    try:
-        while data:
-            data = data[os.write(fd, data) :]
-    except OSError as error:
-        os.unlink(path)
-        raise Error(f"cannot write {path}: {explain_oserror(error)}") from None
-    finally:
-        os.close(fd)

@@ -25,7 +25,7 @@ def run(context: Context) -> int:
     if change is not None:
         sys.stdout.write(f"what if: {change.name}. {change.lesson}.\n")
     talk = Talk(container_id, absolute(folder), script, auto)
-    asked = parse(["pyruntime", "run", "--bundle", folder, container_id])
+    asked = parse(["pyruntime", "run", "--bundle", folder, "--", container_id])
     asked.globals = context.globals
     try:
         return run_verb.run(Context(asked, context.log, Session(talk.decide, change)))

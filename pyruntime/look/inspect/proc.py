@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from pyruntime.cgroup.tree import plain
 from pyruntime.kernel.caps import NAMES
 
 KINDS = {  # config.json's word → the file in /proc/PID/ns
@@ -102,20 +103,14 @@ def _mount(fields: "list[str]") -> "dict[str, Any]":
     after = fields[fields.index("-") + 1 :]
     options = fields[5].split(",")
     return {
-        "destination": _plain(fields[4]),
+        "destination": plain(fields[4]),
         "type": after[0],
-        "source": _plain(after[1]),
-        "shows": _plain(fields[3]),
+        "source": plain(after[1]),
+        "shows": plain(fields[3]),
         "options": options,
         "readonly": "ro" in options or "ro" in after[2].split(","),
         "virtual": after[0] in _VIRTUAL,
     }
-
-
-def _plain(field: str) -> str:
-    for escape, letter in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\043", "#"), ("\\134", "\\")):
-        field = field.replace(escape, letter)
-    return field
 
 
 def command(pid: "int | str") -> str:

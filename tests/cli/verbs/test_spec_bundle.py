@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from pyruntime.cli import defaultspec, ocilayout, specparts
-from pyruntime.cli.rootfiles import is_static, static_busybox
+from pyruntime.cli.rootfiles import static_busybox
 from pyruntime.errors import Error, UsageError
+from pyruntime.kernel.formats import is_static
 from tests.cli.verbs.box import Box
 
 needs_busybox = pytest.mark.skipif(not static_busybox(), reason="needs a static busybox")
@@ -90,6 +91,8 @@ def test_a_setting_without_sense_is_refused(pair: str) -> None:
         (["--busybox", "--rootfs", "/x"], "--busybox and --rootfs each make"),
         (["--set", "process.cwd=here"], "refused by create: process.cwd"),
         (["--oci-layout", "/nonexistent"], "no such file or directory"),
+        (["--rootfs", "/nonexistent"], "--rootfs /nonexistent: no such directory"),
+        (["--rootfs", "/etc/passwd"], "--rootfs /etc/passwd: no such directory"),
     ],
 )
 def test_what_cannot_be_leaves_nothing(box: Box, words: "list[str]", told: str) -> None:
@@ -97,6 +100,14 @@ def test_what_cannot_be_leaves_nothing(box: Box, words: "list[str]", told: str) 
     result = box("spec", *words, "-b", str(box.bundle), "true")
     assert (result.returncode, told in result.stderr) == (1, True), result.stderr
     assert not box.bundle.exists()
+
+
+def test_a_rootfs_behind_a_link_is_named_as_it_is(box: Box, tmp_path: Path) -> None:
+    """`create` takes no symlink for a root."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    box.ok("spec", "--rootfs", str(tmp_path / "link"), "-b", str(box.bundle), "true")
+    assert written(box)["root"]["path"] == str(tmp_path / "real")
 
 
 # Images
@@ -226,7 +237,9 @@ def test_what_is_wrong_with_an_image_is_told(tmp_path: Path, layout: Layout) -> 
         ocilayout.settle(defaultspec.document(), {"config": {"User": "www"}}, str(root))
 
 
-def test_static_programs_are_told_by_their_headers() -> None:
-    assert not is_static(Path("/bin/ls").read_bytes()[:4096])
-    assert not is_static(b"#!/bin/sh\n")
-    assert not is_static(b"\x7fELF")
+def test_static_programs_are_told_by_their_headers(tmp_path: Path) -> None:
+    assert not is_static("/bin/ls")
+    assert not is_static(str(tmp_path / "absent"))
+    for content in (b"#!/bin/sh\n", b"\x7fELF", b""):
+        (tmp_path / "x").write_bytes(content)
+        assert not is_static(str(tmp_path / "x"))

@@ -167,6 +167,9 @@ def test_the_verb(launcher: Path, tmp_path: Path) -> None:
     assert "nothing of ours" in run(launcher, "--undo", "containerd", "--host", tmp_path).stdout
     assert "kind: RuntimeClass" in run(launcher, "k8s").stdout
     assert "expected one of docker" in run(launcher, "lxc").stderr
+    missing = run(launcher, "--write", "podman", "--host", tmp_path / "none")
+    assert (missing.returncode, "no such directory" in missing.stderr) == (1, True)
+    assert not (tmp_path / "none").exists()
     assert "opposite" in run(launcher, "docker", "--write", "--undo").stderr
 
 
