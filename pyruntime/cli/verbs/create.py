@@ -45,7 +45,8 @@ def run(context: Context) -> int:
 def prepare(context: Context) -> "tuple[Config, Request]":
     """Read and check the configuration, and what the command line adds to it. Raises Error before anything is made."""
     options = context.options
-    request = Request(context.id, context.root, absolute(options.text("bundle") or "."))
+    context.take_folder_for_bundle()
+    request = Request(context.id, context.root, absolute(options.text("bundle") or context.folder or "."))
     request.pid_file = _absolute(options.text("pid-file"))
     request.console_socket = _absolute(options.text("console-socket"))
     request.pidfd_socket = _absolute(options.text("pidfd-socket"))
