@@ -14,6 +14,8 @@ _SECCOMP = ("pyruntime.seccomp.compile", *(f"pyruntime.seccomp.tables.{name}" fo
 # What only some configurations need, beyond what `create` imports for all.
 THEMES = {
     "seccomp": _SECCOMP,
+    "filter": ("pyruntime.steps.seccomp",),
+    "terminal": ("pyruntime.steps.console", "pyruntime.steps.sockets"),
     "wasm": (
         *("pyruntime.plan.wasm", "pyruntime.engine.wasmtime", "pyruntime.steps.guestfilter", "pyruntime.seccomp.wasm"),
         *_SECCOMP,

@@ -1,6 +1,5 @@
 """`exec`: a new process in a running container, by the same identity, limits and confinement steps as its first one."""
 
-from pyruntime.config.linux import MemoryPolicy
 from pyruntime.config.process import ExecCPUAffinity, Process
 from pyruntime.config.ranges import numbers
 from pyruntime.config.rules.process import LAST_CPU
@@ -10,9 +9,10 @@ from pyruntime.plan import identity, seccomp, stdio
 from pyruntime.plan.request import Request
 from pyruntime.state.store import Container
 from pyruntime.steps import join as steps
-from pyruntime.steps import limits, namespaces, program, record, rootfs
+from pyruntime.steps import limits, namespaces, program, rootfs
 from pyruntime.steps.base import Step
 from pyruntime.steps.exe import CheckExecutable
+from pyruntime.steps.pidfile import WritePidFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def join(
             "rule: no descriptor of ours enters the container", request.extra_fds, ("proc",) if labels else ()
         ),
         *stdio.hold(process, request),
-        *([record.WritePidFile("--pid-file", request.pid_file)] if request.pid_file else []),
+        *([WritePidFile("--pid-file", request.pid_file)] if request.pid_file else []),
         *seccomp.late(profile, unprivileged, facts),
         *labels,
         *load_filter,
@@ -211,6 +211,7 @@ def _memory_policy(container: Container) -> "list[Step]":
     stored = container.own.get("memoryPolicy")
     if stored is None:
         return []
+    from pyruntime.config.linux import MemoryPolicy
     from pyruntime.plan.mempolicy import policy
 
     return [policy(MemoryPolicy.read(stored, "linux.memoryPolicy"))]

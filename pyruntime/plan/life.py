@@ -13,6 +13,7 @@ from pyruntime.steps import limits as settings
 from pyruntime.steps import program, record
 from pyruntime.steps.base import Step
 from pyruntime.steps.exe import CheckExecutable
+from pyruntime.steps.pidfile import WritePidFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def _finish(
     stage = "created" if request.barrier else "running"
     found.append(record.Save("the id", stage, kinds))
     if request.pid_file:
-        found.append(record.WritePidFile("--pid-file", request.pid_file))
+        found.append(WritePidFile("--pid-file", request.pid_file))
     if request.barrier:
         found.append(program.WaitForStart("rule: `start` releases the program"))
     found += seccomp.late(profile, unprivileged, facts)

@@ -2,8 +2,8 @@
 
 from pyruntime.config.process import Process
 from pyruntime.host.facts import Facts
+from pyruntime.pack import bring
 from pyruntime.plan.request import Request
-from pyruntime.steps import devices, record
 from pyruntime.steps import stdio as steps
 from pyruntime.steps.base import Step
 
@@ -42,28 +42,37 @@ def take(request: Request) -> "list[Step]":
 def sockets(request: Request) -> "list[Step]":
     """Host lane, before the fork: the caller's sockets, connected while their paths mean what the caller meant."""
     wanted = (("console", request.console_socket), ("pidfd", request.pidfd_socket))
-    return [
-        record.ConnectSocket(f"--{kind}-socket", f"{kind} socket", path, f"{kind}_socket")
-        for kind, path in wanted
-        if path
-    ]
+    given = [(kind, path) for kind, path in wanted if path]
+    if not given:
+        return []
+    bring("terminal")
+    from pyruntime.steps.sockets import ConnectSocket
+
+    return [ConnectSocket(f"--{kind}-socket", f"{kind} socket", path, f"{kind}_socket") for kind, path in given]
 
 
 def pidfd(request: Request, payload: str) -> "list[Step]":
     """Host lane: the pidfd, with the word that says whose it is."""
-    return [record.SendPidfd("--pidfd-socket", payload)] if request.pidfd_socket else []
+    if not request.pidfd_socket:
+        return []
+    from pyruntime.steps.sockets import SendPidfd
+
+    return [SendPidfd("--pidfd-socket", payload)]
 
 
 def attach(process: Process, request: Request, on_dev: bool) -> "list[Step]":
     """Init lane, in the new root: the pipes, or a pty (bound on /dev/console if `on_dev`) and its way to the caller."""
     if not process.terminal:
         return take(request)
+    bring("terminal")
+    from pyruntime.steps import console
+
     rows, columns = window(process, request)
     found: "list[Step]" = [
-        devices.OpenConsole("process.terminal", rows, columns, on_dev, request.foreground, process.user.uid)
+        console.OpenConsole("process.terminal", rows, columns, on_dev, request.foreground, process.user.uid)
     ]
     if request.console_socket:
-        found.append(devices.SendConsole("--console-socket"))
+        found.append(console.SendConsole("--console-socket"))
     return found
 
 

@@ -14,8 +14,8 @@ from pyruntime.steps.devices import LinkDevices
 from pyruntime.steps.hooks import RunHook, environment, run_hook
 from pyruntime.steps.identity import BuildEnvironment
 from pyruntime.steps.limits import sysctl_path
+from pyruntime.steps.pidfile import WritePidFile
 from pyruntime.steps.program import FindProgram
-from pyruntime.steps.record import WritePidFile
 from pyruntime.walk.walker import Walker
 
 
