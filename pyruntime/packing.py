@@ -15,7 +15,9 @@ _SECCOMP = ("pyruntime.seccomp.compile", *(f"pyruntime.seccomp.tables.{name}" fo
 THEMES = {
     "seccomp": _SECCOMP,
     "filter": ("pyruntime.steps.seccomp",),
-    "terminal": ("pyruntime.steps.console", "pyruntime.steps.sockets"),
+    "joining": ("pyruntime.steps.joining",),
+    "sysctl": ("pyruntime.steps.sysctl",),
+    "terminal": ("pyruntime.steps.console", "pyruntime.steps.pipes", "pyruntime.steps.sockets"),
     "wasm": (
         *("pyruntime.plan.wasm", "pyruntime.engine.wasmtime", "pyruntime.steps.guestfilter", "pyruntime.seccomp.wasm"),
         *_SECCOMP,

@@ -9,9 +9,10 @@ from pyruntime.plan import identity, seccomp, stdio
 from pyruntime.plan.request import Request
 from pyruntime.state.store import Container
 from pyruntime.steps import join as steps
-from pyruntime.steps import limits, namespaces, program, rootfs
+from pyruntime.steps import namespaces, program, rootfs
 from pyruntime.steps.base import Step
 from pyruntime.steps.exe import CheckExecutable
+from pyruntime.steps.joining import Join
 from pyruntime.steps.pidfile import WritePidFile
 
 TYPE_CHECKING = False
@@ -129,7 +130,7 @@ def _enter(
     lenient = not moved and in_cgroup and not fixed and bool(container.own.get("rootless")) and not _limited(container)
     hide = facts.euid == 0
     joins: "list[Step]" = [
-        namespaces.Join(_CONTAINER, kind, f"of pid {container.pid}") for kind in kinds if staged or kind != "pid"
+        Join(_CONTAINER, kind, f"of pid {container.pid}") for kind in kinds if staged or kind != "pid"
     ]
     found: "list[Step]" = [
         namespaces.Clone(
@@ -150,16 +151,17 @@ def _enter(
         *joins,
     ]
     if staged:
-        found += [
-            namespaces.ForkInit(_CONTAINER, []),
-            namespaces.AdoptInit(_CONTAINER),
-        ]
-    if "user" in kinds:
-        found.append(namespaces.BecomeRoot("the container's user namespace"))
+        from pyruntime.steps.stages import AdoptInit, BecomeRoot, ForkInit
+
+        found += [ForkInit(_CONTAINER, []), AdoptInit(_CONTAINER)]
+        if "user" in kinds:
+            found.append(BecomeRoot("the container's user namespace"))
     affinity = process.execCPUAffinity
     found.append(namespaces.Isolate("rule: nothing of the caller clings to the process", affinity=affinity is None))
     if affinity is not None and affinity.final:
-        found.append(limits.SetAffinity("process.execCPUAffinity.final", _cpus(affinity, "final"), by_host=False))
+        from pyruntime.steps.scheduling import SetAffinity
+
+        found.append(SetAffinity("process.execCPUAffinity.final", _cpus(affinity, "final"), by_host=False))
     return found
 
 
@@ -186,7 +188,9 @@ def _initial_affinity(process: Process) -> "list[Step]":
     affinity = process.execCPUAffinity
     if affinity is None or not affinity.initial:
         return []
-    return [limits.SetAffinity("process.execCPUAffinity.initial", _cpus(affinity, "initial"), by_host=True)]
+    from pyruntime.steps.scheduling import SetAffinity
+
+    return [SetAffinity("process.execCPUAffinity.initial", _cpus(affinity, "initial"), by_host=True)]
 
 
 def _cpus(affinity: ExecCPUAffinity, name: str) -> "list[int]":
@@ -203,7 +207,11 @@ def _resctrl(container: Container) -> "list[Step]":
 
 def _personality(container: Container) -> "list[Step]":
     domain = container.own.get("personality")
-    return [limits.SetPersonality("linux.personality", domain)] if domain else []
+    if not domain:
+        return []
+    from pyruntime.steps.scheduling import SetPersonality
+
+    return [SetPersonality("linux.personality", domain)]
 
 
 def _memory_policy(container: Container) -> "list[Step]":

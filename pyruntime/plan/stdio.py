@@ -12,7 +12,12 @@ _RULE = "rule: the caller's terminal is never the container's"
 
 def make(request: Request) -> "list[Step]":
     """Host lane, before the fork."""
-    return [steps.MakePipes(_RULE, request.terminals)] if request.terminals else []
+    if not request.terminals:
+        return []
+    bring("terminal")
+    from pyruntime.steps.pipes import MakePipes
+
+    return [MakePipes(_RULE, request.terminals)]
 
 
 def guard(request: Request, facts: Facts, user_namespace: bool) -> "list[Step]":
@@ -30,12 +35,20 @@ def guard(request: Request, facts: Facts, user_namespace: bool) -> "list[Step]":
 
 def leave(request: Request) -> "list[Step]":
     """Host lane, right after the fork."""
-    return [steps.LeavePipes(_RULE, request.terminals)] if request.terminals else []
+    if not request.terminals:
+        return []
+    from pyruntime.steps.pipes import LeavePipes
+
+    return [LeavePipes(_RULE, request.terminals)]
 
 
 def take(request: Request) -> "list[Step]":
     """Init lane, before anything looks at stdio."""
-    found: "list[Step]" = [steps.TakePipes(_RULE, request.terminals)] if request.terminals else []
+    found: "list[Step]" = []
+    if request.terminals:
+        from pyruntime.steps.pipes import TakePipes
+
+        found.append(TakePipes(_RULE, request.terminals))
     return [*found, steps.ReopenNull("rule: stdio leads nowhere outside the container")]
 
 
@@ -78,7 +91,11 @@ def attach(process: Process, request: Request, on_dev: bool) -> "list[Step]":
 
 def hold(process: Process, request: Request) -> "list[Step]":
     """Host lane, before execve: what `attend` copies from and to."""
-    return [steps.HoldMaster("process.terminal")] if process.terminal and request.foreground else []
+    if not (process.terminal and request.foreground):
+        return []
+    from pyruntime.steps.pipes import HoldMaster
+
+    return [HoldMaster("process.terminal")]
 
 
 def window(process: Process, request: Request) -> "tuple[int, int]":
