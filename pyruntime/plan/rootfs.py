@@ -184,7 +184,11 @@ def _filesystem(
         options.attributes.set &= ~m.RDONLY
     elif options.attributes.set & m.RDONLY:
         data.append(("ro", None))
-    kind = kind or (mounts.CopyUp if options.copy_up else mounts.MountFilesystem)
+    if kind is None and options.copy_up:
+        from pyruntime.steps.copyup import CopyUp  # few ask for it
+
+        kind = CopyUp
+    kind = kind or mounts.MountFilesystem
     if label or any(name.endswith("context") for name, _ in data):
         from pyruntime.plan import lsm  # few hosts have labels
 

@@ -5,7 +5,6 @@ import posix as os
 from pyruntime.errors import Error, reason
 from pyruntime.kernel import mounts, paths
 from pyruntime.steps.base import HOST, Step
-from pyruntime.steps.copyup import copy_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -286,25 +285,6 @@ class MountSysfs(MountFilesystem):
         tree = mounts.open_tree("/sys", recursive=True)
         mounts.set_attributes(tree, self.attributes.set | mounts.RDONLY, recursive=True)
         return tree
-
-
-class CopyUp(MountFilesystem):
-    """A tmpfs that starts with a copy of the directory it covers (`tmpcopyup`)."""
-
-    def describe(self) -> str:
-        return super().describe() + ", with a copy of what it covers"
-
-    def run(self, walker: "Walker") -> None:
-        options = self._options(walker.fds["root"])
-        target = self._target(walker.fds["root"])
-        mount_fd = mounts.new_filesystem(self.fstype, self.source, options, self.attributes.set)
-        covered = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=target)
-        top = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount_fd)  # fsmount's is an O_PATH one
-        copy_tree(covered, top)
-        os.close(top)
-        os.close(covered)
-        self._attach(mount_fd, target)
-        os.close(mount_fd)
 
 
 class MountCgroup(MountStep):

@@ -13,7 +13,8 @@ from pyruntime.steps.identity import SetUser
 from pyruntime.steps.idmaps import WriteIdMap
 from pyruntime.steps.limits import SetOomScore
 from pyruntime.steps.mounts import MountCgroup, MountSysfs
-from pyruntime.steps.namespaces import Clone, ForkInit
+from pyruntime.steps.namespaces import Clone
+from pyruntime.steps.stages import ForkInit
 from tests.plan.made import document, facts, names, namespaces, plan
 
 ROOT_ALONE = ((0, 1),)

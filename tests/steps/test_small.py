@@ -13,9 +13,9 @@ from pyruntime.steps.base import HOST, INIT, Step
 from pyruntime.steps.devices import LinkDevices
 from pyruntime.steps.hooks import RunHook, environment, run_hook
 from pyruntime.steps.identity import BuildEnvironment
-from pyruntime.steps.limits import sysctl_path
+from pyruntime.steps.pidfile import WritePidFile
 from pyruntime.steps.program import FindProgram
-from pyruntime.steps.record import WritePidFile
+from pyruntime.steps.sysctl import sysctl_path
 from pyruntime.walk.walker import Walker
 
 
