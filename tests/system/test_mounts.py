@@ -420,3 +420,51 @@ def test_a_path_that_is_masked_twice_is_covered_once(rt: Runtime, make: "Callabl
     bundle.linux["maskedPaths"] = ["/covered", "/covered"]
     result = rt.run(bundle)
     assert (result.rc, result.out) == (0, "1\n"), result
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_a_source_that_an_earlier_mount_makes(rt: Runtime, bundle: Bundle, source: Path, user: bool) -> None:
+    """Both ends given as paths of the host below the rootfs, as runc takes them; the host sees nothing of it."""
+    (source / "file").write_text("first")
+    source.parent.chmod(0o755)
+    rootfs = str(bundle.rootfs)
+    bundle.config["mounts"] += [
+        mount("/one", "bind", ["bind"], str(source)),
+        mount(f"{rootfs}/one/two", "tmpfs", ["mode=0755"]),
+        mount(f"{rootfs}/one/two/three", "bind", ["bind"], f"{rootfs}/one"),
+        mount(f"{rootfs}/all", "bind", ["rbind", "ro"], f"{rootfs}/one"),
+    ]
+    bundle.sh("cat /all/file /all/two/three/file; ls /all/two; (echo x > /all/new) 2>/dev/null || echo refused")
+    if user:
+        bundle.user_namespace()
+        os.chown(source, 100000, 100000)
+    result = rt.run(bundle)
+    assert result.out == "firstfirstthree\nrefused\n", result
+    assert os.listdir(source / "two") == []
+
+
+@pytest.mark.parametrize("target", ["/canary", "../../../../../../../../canary"])
+@pytest.mark.parametrize("user", [False, True])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_link_in_the_rootfs_makes_nothing_of_the_host_a_source(
+    rt: Runtime, bundle: Bundle, tmp_path: Path, target: str, user: bool, earlier: bool
+) -> None:
+    """A source below the rootfs is looked up as the container would: its links are the image's, and hostile."""
+    canary = tmp_path / "canary"
+    canary.mkdir()
+    (canary / "file").write_text("of the host")
+    (bundle.rootfs / "canary").mkdir()
+    (bundle.rootfs / "canary" / "file").write_text("inside")
+    aim = target if target.startswith("../") else str(canary)
+    (bundle.rootfs / "link").symlink_to(aim)
+    if aim == str(canary):
+        (bundle.rootfs / aim[1:]).mkdir(parents=True)
+        (bundle.rootfs / aim[1:] / "file").write_text("inside")
+    if earlier:
+        bundle.config["mounts"].append(mount("/link/deep", "tmpfs"))
+    bundle.config["mounts"].append(mount("/seen", "bind", ["bind"], f"{bundle.rootfs}/link"))
+    bundle.sh("cat /seen/file")
+    if user:
+        bundle.user_namespace()
+    assert rt.run(bundle).out == "inside"
+    assert os.listdir(canary) == ["file"]
