@@ -132,6 +132,11 @@ def _say(log: Log, text: str, asked: "Invocation | None" = None, context: "Conte
             return
         except Exception:  # no fault of the telling may hide what is to be told
             pass
+    if asked is not None and asked.verb == "run" and text.startswith("exec /") and log.bare:
+        from pyruntime.report.longform import Parts
+
+        log.tell(Parts(text).error)  # as runc, which leaves the word to the container's process by then
+        return
     log.error(text)
 
 

@@ -13,14 +13,20 @@ if TYPE_CHECKING:
 
 _S_IFMT, _S_IFDIR = 0o170000, 0o040000
 _EPERM, _EBUSY, _ENOENT, _ENOTDIR, _EINVAL = 1, 16, 2, 20, 22
+_ATIMES = mounts.ATIME_FIELD | mounts.NODIRATIME
+_MS_NOATIME, _MS_NODIRATIME, _MS_STRICTATIME = 0x400, 0x800, 1 << 24
 
 
 class Attributes:
-    """What a mount's options ask of the mount itself, in the words of mount_setattr(2)."""
+    """What a mount's options ask of the mount itself, in the words of mount_setattr(2).
+
+    `set` and `clear` are what a new mount gets; `atimes` are the kinds of access times that the options name, as MS_*.
+    """
 
     def __init__(self) -> None:
         self.set = 0
         self.clear = 0
+        self.atimes = 0
         self.recursive_set = 0
         self.recursive_clear = 0
         self.propagation: "list[tuple[int, bool]]" = []
@@ -189,23 +195,34 @@ class BindMount(MountStep):
         return f"source is a {source}, destination {self.destination} is a file, or lies below one"
 
     def _remount(self, tree: int) -> None:
-        """Attributes as a bind remount gives them: those not asked for are cleared, unless locked (EPERM)."""
+        """Attributes as a bind remount gives them: those not asked for are cleared, unless locked (EPERM).
+
+        Access times are kept as they are unless an option names a kind; `atime` and what else takes one back is none.
+        """
         asked = self.attributes
-        atime = mounts.ATIME_FIELD if asked.set & mounts.ATIME_FIELD or asked.clear & mounts.ATIME_FIELD else 0
+        on, off = asked.set & ~_ATIMES, asked.clear & ~_ATIMES
         others = mounts.RDONLY | mounts.NOSUID | mounts.NODEV | mounts.NOEXEC | mounts.NOSYMFOLLOW
         if self.keep:  # of a source that the host opened none is locked, and the container's root must not profit
-            others = 0
+            others = mounts.NOSYMFOLLOW  # which is never locked
+        if asked.atimes:
+            on, off = on | _access_times(asked.atimes), off | _ATIMES
         try:
-            mounts.set_attributes(tree, asked.set, (others & ~asked.set) | asked.clear | atime)
+            mounts.set_attributes(tree, on, (others & ~on) | off)
         except OSError as error:
             if error.errno != _EPERM:
                 raise
             try:
-                mounts.set_attributes(tree, asked.set, asked.clear | atime)
+                mounts.set_attributes(tree, on, off | (mounts.NOSYMFOLLOW & ~on))
             except OSError:
                 raise Error(
                     f"{self.because}: cannot clear locked flags of {self.source}: operation not permitted"
                 ) from None
+
+
+def _access_times(kinds: int) -> int:
+    """What mount(2) makes of kinds of access times (MS_*): strictatime before noatime, and relatime without either."""
+    kind = mounts.STRICTATIME if kinds & _MS_STRICTATIME else mounts.NOATIME if kinds & _MS_NOATIME else mounts.RELATIME
+    return kind | (mounts.NODIRATIME if kinds & _MS_NODIRATIME else 0)
 
 
 class Remount(Step):

@@ -226,7 +226,7 @@ COMMANDS: "list[tuple[list[str], int, str, bool]]" = [
     (["events", "--stats", ID], 1, "does not exist", False),
     (["update", "--memory", "lots", ID], 1, "invalid value", True),
     (["update", "--memory", "64m", ID], 1, "does not exist", False),
-    (["checkpoint", ID], 1, "not supported", False),
+    (["checkpoint", ID], 1, "does not exist", False),
     (["spec", "--bundle", "/no/such"], 1, "/no/such", False),
 ]
 GLOBALS: "list[tuple[list[str], str]]" = [

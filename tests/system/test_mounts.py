@@ -1,6 +1,7 @@
 """Every kind of mount as the payload sees it in its mountinfo, by the new mount API and by mount(2) alike."""
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -468,3 +469,62 @@ def test_a_link_in_the_rootfs_makes_nothing_of_the_host_a_source(
         bundle.user_namespace()
     assert rt.run(bundle).out == "inside"
     assert os.listdir(canary) == ["file"]
+
+
+ATIMES = [  # how the source is mounted, the options, what the copy has of the three
+    ("noatime,nodiratime", ["bind"], "noatime nodiratime"),
+    ("noatime", ["bind", "ro"], "noatime"),
+    ("noatime", ["bind", "atime"], "noatime"),
+    ("noatime", ["bind", "norelatime"], "noatime"),
+    ("noatime", ["bind", "relatime"], "relatime"),
+    ("noatime", ["bind", "nodiratime"], "relatime nodiratime"),
+    ("noatime", ["bind", "nodiratime", "norelatime"], "relatime nodiratime"),
+    ("noatime", ["bind", "nodiratime", "strictatime"], "nodiratime"),
+    ("nodiratime", ["bind", "diratime"], "relatime nodiratime"),
+    ("nodiratime", ["bind", "strictatime"], ""),
+    ("nodiratime", ["bind", "noatime", "atime", "relatime"], "relatime"),
+    ("strictatime", ["bind", "nostrictatime"], ""),
+    ("strictatime", ["bind", "noatime", "strictatime"], ""),
+]
+
+
+@pytest.fixture
+def remounted(source: Path) -> "Iterator[Callable[[str], Path]]":
+    """Makes folders that are mounted with such options."""
+    made: "list[Path]" = []
+
+    def make(options: str) -> Path:
+        folder = source / str(len(made))
+        folder.mkdir()
+        subprocess.run(["mount", "--bind", folder, folder], check=True)
+        made.append(folder)
+        subprocess.run(["mount", "-o", f"remount,bind,{options}", folder], check=True)
+        return folder
+
+    yield make
+    for folder in made:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_access_times_as_runc_keeps_them(rt: Runtime, bundle: Bundle, remounted: "Callable[[str], Path]") -> None:
+    """A word that takes a kind back has no effect of its own, and one kind that is named replaces all of the source."""
+    for number, (have, asked, _) in enumerate(ATIMES):
+        bundle.config["mounts"].append(mount(f"/mnt/{number}", "bind", asked, str(remounted(have))))
+    found = run(rt, bundle)
+    for number, (have, asked, seen) in enumerate(ATIMES):
+        kinds = set(found[f"/mnt/{number}"].options) & {"noatime", "relatime", "nodiratime"}
+        assert kinds == set(seen.split()), (have, asked)
+
+
+def test_what_no_user_namespace_locks_is_cleared_there(
+    rt: Runtime, bundle: Bundle, remounted: "Callable[[str], Path]"
+) -> None:
+    """`nosymfollow` of the source goes when any flag is asked for; those that the kernel could lock stay."""
+    source = str(remounted("nosymfollow,nodev"))
+    bundle.config["mounts"].append(mount("/mnt", "bind", ["bind", "ro"], source))
+    bundle.config["mounts"].append(mount("/as-it-is", "bind", ["bind"], source))
+    bundle.user_namespace()
+    found = run(rt, bundle)
+    assert {"ro", "nodev"} <= set(found["/mnt"].options)
+    assert "nosymfollow" not in found["/mnt"].options
+    assert {"nosymfollow", "nodev"} <= set(found["/as-it-is"].options)
