@@ -447,3 +447,16 @@ def test_a_terminal_is_told_which_step_to_ask_about(rt: Runtime, bundle: Bundle,
     assert told["try:"].startswith(f"pyruntime explain {bundle.path} ")
     explained = subprocess.run([launcher, *told["try:"].split()[1:]], capture_output=True, text=True, check=True)
     assert ": FindProgram, by init" in explained.stdout
+
+
+@pytest.mark.parametrize("more", [(), ("--log-level", "info"), ("--log-format", "json"), ("--debug",)])
+def test_a_pipe_gets_runcs_line_of_a_failed_execve(rt: Runtime, bundle: Bundle, more: "tuple[str, ...]") -> None:
+    """The bare one by default; whoever asks for more of the log gets the reason as well."""
+    program(b"#!/bin/bash\n")(bundle)
+    bundle.write()
+    result = rt(*more, "run", "--bundle", str(bundle.path), new_id())
+    assert result.rc == 1
+    if more:
+        assert "its first line needs /bin/bash" in result.err
+    else:
+        assert result.err == "exec /app: no such file or directory\n"
