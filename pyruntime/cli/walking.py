@@ -27,6 +27,9 @@ def tracer(context: Context, steps: "list[Step]") -> "Callable[[int, Step], None
     if not log.debugging:
         return None
     closed = next(index for index, step in enumerate(steps) if isinstance(step, PassDescriptors))
+    for step in steps:
+        if type(step).__name__ == "LoadSeccomp":
+            log.debug(f"seccomp filter flags: {vars(step)['flags']}")  # in runc's words, which scripts look for
 
     def trace(index: int, step: "Step") -> None:
         if step.lane == HOST or (log.apart and index <= closed):

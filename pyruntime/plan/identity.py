@@ -82,7 +82,7 @@ def become(
         found.append(OwnStdio(f"{path}.user", user.uid))
     home = "/" if facts.module is None else ""  # shells want one; a guest gets what it was given and nothing made up
     found += [
-        steps.BuildEnvironment(f"{path}.env", process.env, user.uid, process.terminal, home),
+        steps.BuildEnvironment(f"{path}.env", process.env, user.uid, home),
         steps.EnterCwd(f"{path}.cwd", process.cwd, make_cwd),
         limits.SetUmask(f"{path}.user.umask", umask),
     ]

@@ -84,7 +84,7 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         *stdio.attach(process, request, on_dev=True),
         *namespaces.names(config),
         *_sysctls(config),
-        *rootfs.seal(config),
+        *rootfs.seal(config, request),
         *(module.check() if module else []),
         *identity.labels(process, facts, at_once=False),
         *_become(config, process, request, facts, profile),

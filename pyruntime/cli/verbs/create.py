@@ -16,7 +16,7 @@ from pyruntime.kernel.paths import O_PATH
 from pyruntime.pathtext import absolute
 from pyruntime.plan import identity, life, seccomp
 from pyruntime.plan.request import Request
-from pyruntime.plan.rootfs import root_path
+from pyruntime.plan.rootfs import destination, root_path
 from pyruntime.walk.walker import Walker
 
 __all__ = ["check", "gather", "plan", "prepare", "run", "start", "terminals", "window"]
@@ -127,7 +127,7 @@ def will_mount(config: Config, request: Request) -> "list[tuple[str, str]]":
     bound = {"bind", "rbind"}
     return [
         (
-            each.destination,
+            destination(config, request.bundle, each),
             absolute(each.source, request.bundle) if bound.intersection([each.type, *each.options]) else "",
         )
         for each in config.mounts
