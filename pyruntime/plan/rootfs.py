@@ -180,8 +180,10 @@ def _filesystem(
     if not mount.type:
         raise ConfigError(f"{because}.type", 'expected a filesystem type, or "bind" among the options')
     data = [*options.data, *options.superblock]
+    slot = ""
     if options.attributes.set & m.RDONLY and _read_only_late(mount, destination):
         options.attributes.set &= ~m.RDONLY
+        slot = because
     elif options.attributes.set & m.RDONLY:
         data.append(("ro", None))
     kind = kind or (mounts.CopyUp if options.copy_up else mounts.MountFilesystem)
@@ -191,7 +193,7 @@ def _filesystem(
         if label and mount.type == "mqueue":
             return lsm.mqueue(because, mount, destination, data, options.attributes, words, label)
         data = lsm.mount_data(mount.type, data, label)
-    return kind(because, mount.type, mount.source or mount.type, destination, data, options.attributes, words)
+    return kind(because, mount.type, mount.source or mount.type, destination, data, options.attributes, words, slot)
 
 
 def _read_only_late(mount: Mount, destination: str) -> bool:
@@ -272,7 +274,7 @@ def seal(config: Config) -> "list[Step]":
         destination = clean(mount.destination)
         late = not _is_bind(mount, options) and mount.type not in _CGROUP and _read_only_late(mount, destination)
         if late and options.attributes.set & m.RDONLY:
-            found.append(covers.RemountReadonly(f"mounts[{index}].options", destination))
+            found.append(covers.RemountReadonly(f"mounts[{index}].options", destination, f"mounts[{index}]"))
     if config.root is not None and config.root.readonly:
         found.append(covers.RemountReadonly("root.readonly", "/"))
     return found

@@ -420,3 +420,15 @@ def test_a_path_that_is_masked_twice_is_covered_once(rt: Runtime, make: "Callabl
     bundle.linux["maskedPaths"] = ["/covered", "/covered"]
     result = rt.run(bundle)
     assert (result.rc, result.out) == (0, "1\n"), result
+
+
+def test_read_only_at_last_is_the_mount_and_not_its_path(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    """A tmpfs that is read-only once it is filled. Meanwhile somebody who shares the rootfs put another at its path."""
+    bundle = make("sh", "-c", "touch /b/t/new || echo refused; touch /x/t/new && echo written")
+    for name in ("a/t", "x/t"):
+        (bundle.rootfs / name).mkdir(parents=True)
+    bundle.config["mounts"] += [mount("/a/t", "tmpfs", ["ro"]), mount("/x/t", "tmpfs")]
+    swap = "mv a b && ln -s x a"  # createContainer runs in the rootfs, between the two
+    bundle.config["hooks"] = {"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", swap]}]}
+    result = rt.run(bundle)
+    assert result.out == "refused\nwritten\n", result
