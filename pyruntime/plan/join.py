@@ -123,22 +123,21 @@ def _enter(
     fixed: bool,
     first: "list[Step]",
 ) -> "list[Step]":
-    """One fork where we may enter the pid namespace first; a stage process where a user namespace has to be first."""
-    staged = "user" in kinds or ("pid" in kinds and facts.in_user_namespace)
+    """A stage process enters the namespaces, and what it forks is the first that those in the pid namespace see of us:
+    before, they would look through it at the mounts and the network of the host.
+    """
+    staged = "user" in kinds or "pid" in kinds
     in_cgroup = bool(container.cgroup)
     moved = in_cgroup and "systemd" in container.own and facts.rootless
     lenient = not moved and in_cgroup and not fixed and bool(container.own.get("rootless")) and not _limited(container)
     hide = facts.euid == 0
-    joins: "list[Step]" = [
-        Join(_CONTAINER, kind, f"of pid {container.pid}") for kind in kinds if staged or kind != "pid"
-    ]
+    joins: "list[Step]" = [Join(_CONTAINER, kind, f"of pid {container.pid}") for kind in kinds]
     found: "list[Step]" = [
         namespaces.Clone(
             _CONTAINER,
             [],
             in_cgroup,
             hide,
-            join_pid="pid" in kinds and not staged,
             stage=staged,
             lenient=lenient,
             moved=moved,

@@ -1,8 +1,9 @@
 """How init comes to its namespaces: by one clone3, or through a stage process where one clone3 can't do it.
 
 A stage process is needed when a user namespace is joined (init is to be born in it), when a new user
-namespace meets joined ones (which belong to another user namespace and must be entered first), and for time offsets
-(which are written before the first process enters).
+namespace meets joined ones (which belong to another user namespace and must be entered first), for time offsets
+(which are written before the first process enters), and when a pid namespace is joined: whoever is in there sees init
+from its first moment, and by /proc/PID/net and /proc/PID/mountinfo the namespaces that it has by then.
 """
 
 from pyruntime.config.linux import TimeOffsets
@@ -36,10 +37,9 @@ def _joined(config: Config) -> "list[tuple[str, str, str]]":
     return sorted(found, key=lambda each: _ORDER.index(each[0]))
 
 
-def _staged(config: Config, come_back: bool) -> bool:
-    """`come_back`: whether the command may return to its own pid namespace, having entered another."""
+def _staged(config: Config) -> bool:
     new, joined = new_types(config), [kind for kind, _, _ in _joined(config)]
-    return "user" in joined or ("user" in new and bool(joined)) or "time" in new or ("pid" in joined and not come_back)
+    return "user" in joined or "pid" in joined or ("user" in new and bool(joined)) or "time" in new
 
 
 def look(config: Config) -> "list[Step]":
@@ -76,9 +76,8 @@ def enter(
     `placed`: what puts it into its cgroup before that, where it is not born there.
     """
     found: "list[Step]" = []
-    come_back = not facts.in_user_namespace  # our pid namespace may be of an outer user namespace
     hide = facts.euid == 0  # an unprivileged command could not write the id maps of a process it may not trace
-    staged = _staged(config, come_back)
+    staged = _staged(config)
     born = bool(cgroup) and not placed
     found += (_by_stage if staged else _directly)(config, request, facts, born, hide, [*first], [*placed])
     found += _id_maps(config, facts)
@@ -153,10 +152,8 @@ def _directly(
     placed: "list[Step]",
 ) -> "list[Step]":
     new = _cloned(config)
-    joined = _joins(config)
-    found: "list[Step]" = [steps.Clone("linux.namespaces", new, in_cgroup, hide, join_pid="pid" in joined)]
-    found += [*placed, *stdio.leave(request), *_oom_score(config, facts), *first]
-    found += [step for kind, step in joined.items() if kind != "pid"]
+    found: "list[Step]" = [steps.Clone("linux.namespaces", new, in_cgroup, hide)]
+    found += [*placed, *stdio.leave(request), *_oom_score(config, facts), *first, *_joins(config).values()]
     return found
 
 

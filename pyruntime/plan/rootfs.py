@@ -212,8 +212,10 @@ def _filesystem(
     if not mount.type:
         raise ConfigError(f"{because}.type", 'expected a filesystem type, or "bind" among the options')
     data = [*options.data, *options.superblock]
+    slot = ""
     if options.attributes.set & m.RDONLY and _read_only_late(mount, destination):
         options.attributes.set &= ~m.RDONLY
+        slot = because
     elif options.attributes.set & m.RDONLY:
         data.append(("ro", None))
     if kind is None and options.copy_up:
@@ -227,7 +229,7 @@ def _filesystem(
         if label and mount.type == "mqueue":
             return lsm.mqueue(because, mount, destination, data, options.attributes, words, label)
         data = lsm.mount_data(mount.type, data, label)
-    return kind(because, mount.type, mount.source or mount.type, destination, data, options.attributes, words)
+    return kind(because, mount.type, mount.source or mount.type, destination, data, options.attributes, words, slot)
 
 
 def _read_only_late(mount: Mount, destination: str) -> bool:
@@ -315,7 +317,7 @@ def seal(config: Config, request: Request) -> "list[Step]":
         target = destination(config, request.bundle, mount)
         late = not _is_bind(mount, options) and mount.type not in _CGROUP and _read_only_late(mount, target)
         if late and options.attributes.set & m.RDONLY:
-            found.append(covers.RemountReadonly(f"mounts[{index}].options", target))
+            found.append(covers.RemountReadonly(f"mounts[{index}].options", target, f"mounts[{index}]"))
     if config.root is not None and config.root.readonly:
         found.append(covers.RemountReadonly("root.readonly", "/"))
     return found

@@ -31,7 +31,7 @@ class CopyUp(MountFilesystem):
         os.close(top)
         os.close(covered)
         self._attach(mount_fd, target)
-        os.close(mount_fd)
+        self._keep(walker, mount_fd)
 
 
 def copy_tree(source: int, target: int, depth: int = 0) -> None:

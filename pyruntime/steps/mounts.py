@@ -271,8 +271,11 @@ class MountFilesystem(MountStep):
         options: "list[tuple[str, str | None]]",
         attributes: Attributes,
         words: str,
+        slot: str = "",
     ) -> None:
+        """`slot`: where the mount stays open for a later step, which then need not find it by its path."""
         super().__init__(because, destination, attributes)
+        self.slot = slot
         self.fstype = fstype
         self.source = source
         self.options = options
@@ -286,7 +289,13 @@ class MountFilesystem(MountStep):
         target = self._target(walker.fds["root"])
         mount_fd = self._new(options)
         self._attach(mount_fd, target)
-        os.close(mount_fd)
+        self._keep(walker, mount_fd)
+
+    def _keep(self, walker: "Walker", mount_fd: int) -> None:
+        if self.slot:
+            walker.fds[self.slot] = mount_fd
+        else:
+            os.close(mount_fd)
 
     def _new(self, options: "list[tuple[str, str | None]]") -> int:
         return mounts.new_filesystem(self.fstype, self.source, options, self.attributes.set)

@@ -30,7 +30,6 @@ class Clone(Step):
         new: "list[str]",
         in_cgroup: bool,
         hide: bool,
-        join_pid: bool = False,
         stage: bool = False,
         lenient: bool = False,
         moved: bool = False,
@@ -40,7 +39,6 @@ class Clone(Step):
         self.new = new
         self.in_cgroup = in_cgroup
         self.hide = hide
-        self.join_pid = join_pid
         self.stage = stage
         self.lenient = lenient
         self.moved = moved
@@ -50,19 +48,14 @@ class Clone(Step):
         where = ", inside its cgroup" if self.in_cgroup else ""
         if self.lenient or self.moved:
             where += f" (or the caller's, if refused: {'systemd moves it' if self.moved else 'rootless and no limits'})"
-        joined = ", in the joined pid namespace" if self.join_pid else ""
         hidden = ", not dumpable" if self.hide else ""
-        return f"clone3 {'a stage process' if self.stage else 'init'}: {what}{where}{joined}{hidden}"
+        return f"clone3 {'a stage process' if self.stage else 'init'}: {what}{where}{hidden}"
 
     def run(self, walker: "Walker") -> None:
         walker.open_channel()
         gc.disable()
-        if self.hide:  # before the child exists: in a joined pid namespace it could be traced from its first moment
+        if self.hide:  # before the child exists: it could be traced from its first moment
             process.set_dumpable(False)
-        home = None
-        if self.join_pid and "ns:pid" in walker.fds:  # else OpenTarget has found that it is ours
-            home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-            ns.setns(walker.fds["ns:pid"], "pid")
         shown = process.command_line()
         pid = self._clone(walker, walker.fds.get("cgroup") if self.in_cgroup else None)
         if pid:
@@ -71,9 +64,6 @@ class Clone(Step):
         if not pid:
             process.rename(shown, _NAME)
             walker.objects["command line"] = shown
-        if home is not None and pid:
-            ns.setns(home, "pid")
-            os.close(home)
 
     def _clone(self, walker: "Walker", cgroup: "int | None") -> int:
         try:

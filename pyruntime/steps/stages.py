@@ -70,9 +70,10 @@ class AdoptInit(Step):
         return "learn init's pid, reap the stage process"
 
     def run(self, walker: "Walker") -> None:
+        os.waitpid(walker.values["stage_pid"], 0)
+        del walker.values["stage_pid"]
         while "init_pid" not in walker.values:
-            walker.take()
-        os.waitpid(walker.values.pop("stage_pid"), 0)
+            walker.take(at_once=True)  # killed before it told us, it left an init that waits for us as we would for it
 
 
 class BecomeRoot(Step):

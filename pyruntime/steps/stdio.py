@@ -26,8 +26,7 @@ class OwnStdio(Step):
 
     def run(self, walker: "Walker") -> None:
         for fd in (0, 1, 2):
-            found = os.fstat(fd)
-            if found.st_uid == self.uid or found.st_rdev == _NULL:
+            if os.fstat(fd).st_uid == self.uid or _is_null(fd):
                 continue
             try:
                 os.fchown(fd, self.uid, -1)
@@ -73,7 +72,7 @@ class ReopenNull(Step):
                 null = paths.open_in_root(walker.fds["root"], "/dev/null", os.O_RDWR | os.O_NOCTTY)
             except OSError:  # a container without /dev/null keeps the host's: it leads nowhere else
                 return
-            if os.fstat(null).st_rdev == _NULL:
+            if _is_null(null):
                 os.dup2(null, fd, True)
             os.close(null)
 

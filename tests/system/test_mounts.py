@@ -528,3 +528,15 @@ def test_what_no_user_namespace_locks_is_cleared_there(
     assert {"ro", "nodev"} <= set(found["/mnt"].options)
     assert "nosymfollow" not in found["/mnt"].options
     assert {"nosymfollow", "nodev"} <= set(found["/as-it-is"].options)
+
+
+def test_read_only_at_last_is_the_mount_and_not_its_path(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    """A tmpfs that is read-only once it is filled. Meanwhile somebody who shares the rootfs put another at its path."""
+    bundle = make("sh", "-c", "touch /b/t/new || echo refused; touch /x/t/new && echo written")
+    for name in ("a/t", "x/t"):
+        (bundle.rootfs / name).mkdir(parents=True)
+    bundle.config["mounts"] += [mount("/a/t", "tmpfs", ["ro"]), mount("/x/t", "tmpfs")]
+    swap = "mv a b && ln -s x a"  # createContainer runs in the rootfs, between the two
+    bundle.config["hooks"] = {"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", swap]}]}
+    result = rt.run(bundle)
+    assert result.out == "refused\nwritten\n", result

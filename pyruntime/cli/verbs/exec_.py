@@ -154,6 +154,8 @@ def _settled(process: Process, container: Container) -> Process:
     for name in ("apparmorProfile", "selinuxLabel"):  # an empty one is none, and never less than the container has
         if not getattr(process, name) and getattr(first, name):
             process = process.replace(**{name: getattr(first, name)})
+    if first.noNewPrivileges:  # callers leave a false out, so one that is missing gives no leave
+        process = process.replace(noNewPrivileges=True)
     if not process.rlimits and first.rlimits:
         process = process.replace(rlimits=first.rlimits)
     if process.user.umask is None and first.user.umask is not None:
