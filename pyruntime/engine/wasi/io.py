@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 POLLABLE, INPUT, OUTPUT, ERROR = 1, 2, 3, 4
 RESOURCES = {"pollable": POLLABLE, "input-stream": INPUT, "output-stream": OUTPUT, "error": ERROR, "io-error": ERROR}
 LARGEST = 1 << 16  # bytes a read returns, or a write takes, at most; a byte has 32 in the library's lists
-_NANO, _MILLI = 1_000_000_000, 1_000_000
+_MILLI = 1_000_000  # nanoseconds
+_LONGEST = (1 << 31) - 1  # milliseconds that poll(2) takes
 
 
 class StreamFaultError(Error):
@@ -88,7 +89,7 @@ def wait(pollables: "Sequence[Pollable]") -> "list[int]":
             return ready
         times = [item.at for item in pollables if item.at is not None]
         left = max(0, min(times) - time.monotonic_ns()) if times else None
-        _poll(pollables, None if left is None else -(-left // _MILLI))
+        _poll(pollables, None if left is None else min(-(-left // _MILLI), _LONGEST))
 
 
 class InputStream:

@@ -66,7 +66,7 @@ def inherited(fd: int) -> "Any":
 
 
 class Places:
-    """Room for so many connections, and which of them wait for a request."""
+    """Room for so many connections, and which of them wait for a request, or for the rest of one that was answered."""
 
     def __init__(self, count: int) -> None:
         self._free: "Any" = _queue.SimpleQueue()
@@ -88,16 +88,16 @@ class Places:
         """The connection has ended."""
         self._free.put(None)
 
-    def head(self, connection: Connection) -> "bytes | None":
-        """`connection.head`, and None as well when the place was needed. Raises what it raises."""
+    def idle(self, connection: Connection, act: "Callable[[], Any]") -> "Any":
+        """What `act` returns, during which the place may be taken away, and None then. Raises what it raises."""
         self._waiting[connection] = None
         try:
-            data = connection.head()
+            found = act()
         except BaseException:
             self._waiting.pop(connection, None)
             raise
         # Each side takes it out, which only one of them can: no answer is cut off, and nothing is shut down later.
-        return data if self._waiting.pop(connection, _ENDED) is not _ENDED else None
+        return found if self._waiting.pop(connection, _ENDED) is not _ENDED else None
 
     def _end_oldest(self) -> None:
         for connection in list(self._waiting)[:1]:
@@ -165,7 +165,7 @@ def _connection(sock: "Any", handle: "Handle", places: Places) -> None:
 def _exchange(connection: Connection, handle: "Handle", places: Places) -> bool:
     """One request and its answer; whether another may follow."""
     try:
-        data = places.head(connection)
+        data = places.idle(connection, connection.head)
         if data is None:
             return False
         head = parse(data)
@@ -177,7 +177,7 @@ def _exchange(connection: Connection, handle: "Handle", places: Places) -> bool:
         return False
     handle(exchange.request, Outparam(exchange.respond))
     exchange.finish()
-    return exchange.persists()
+    return bool(places.idle(connection, exchange.persists))
 
 
 def _refuse(connection: Connection, status: int, why: str) -> None:
@@ -279,10 +279,12 @@ class Exchange:
             self._connection.broken = True
 
     def persists(self) -> bool:
-        """Whether another request may follow on this connection."""
-        if self._close or self._connection.broken:
-            return False
-        return self._body.drain(_DRAIN)
+        """Whether another request may follow on this connection; what still comes of this one is dropped."""
+        if not self._close and not self._connection.broken and self._body.drain(_DRAIN):
+            return True
+        if not self._body.ended:
+            self._connection.linger()
+        return False
 
 
 def _check(method: str, target: str, version: str) -> None:

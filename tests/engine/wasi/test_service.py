@@ -303,6 +303,31 @@ def test_connections_that_ask_for_nothing_keep_nobody_out(tmp_path: Path, sent: 
         client.close()
 
 
+def test_a_body_that_nobody_reads_keeps_nobody_out(tmp_path: Path) -> None:
+    """Clients that send a byte now and then of a body that was answered already hold no place for long."""
+    with serving(tmp_path, ECHO) as service, contextlib.ExitStack() as slow:
+        socks = [slow.enter_context(service.connect()) for _ in range(70)]
+        for sock in socks:
+            sock.sendall(b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\nabc")
+        client = service.client()
+        client.request("GET", "/")
+        assert client.getresponse().read() == HELLO
+        client.close()
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_an_answer_arrives_although_the_body_was_not_read(echo: Service, version: bytes) -> None:
+    """Closing with bytes unread resets the connection, and the peer may lose what it was sent."""
+    head = b"POST /nowhere HTTP/" + version + b"\r\nHost: a\r\nConnection: close\r\nContent-Length: 3000000\r\n\r\n"
+    with echo.connect() as sock:
+        sock.sendall(head + b"a" * 100_000)
+        time.sleep(0.3)
+        for _ in range(29):
+            sock.sendall(b"a" * 100_000)
+        answer = b"".join(iter(lambda: sock.recv(1 << 16), b""))
+    assert answer.startswith(b"HTTP/1.1 404 Not Found\r\n")
+
+
 def anonymous(pid: int) -> int:
     """kB of a process's memory that are in no file."""
     return int(re.findall(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0])
