@@ -57,10 +57,11 @@ def make(name: str) -> "Engine":
 class Prepared:
     """A program that is ready to be loaded: by which engine, and its artefact.
 
-    `fd` is a descriptor of the artefact, -1 for an engine that has none; `cached` whether it was found in the cache.
+    `fd` is a descriptor of the artefact, -1 for an engine that has none; `cached` whether it was found in the cache,
+    `lost` why it could not be put there.
     """
 
-    __slots__ = ("cached", "engine", "fd", "limits", "selection")
+    __slots__ = ("cached", "engine", "fd", "limits", "lost", "selection")
 
     def __init__(self, engine: "Engine", selection: "Selection", limits: Limits, fd: int, cached: bool) -> None:
         self.engine = engine
@@ -68,6 +69,7 @@ class Prepared:
         self.limits = limits
         self.fd = fd
         self.cached = cached
+        self.lost = ""
 
     def load(self) -> "Module":
         """Load and link it in this process, closing the artefact. Raises Error."""
@@ -165,7 +167,9 @@ def _prepared(engine: "Engine", selection: "Selection", limits: Limits, cache: "
     kept = cache.put(key, made, {"engine": engine.name, "program": selection.path}) if cache else None
     if kept is not None:
         os.close(made)
-    return Prepared(engine, selection, limits, made if kept is None else kept, False)
+    prepared = Prepared(engine, selection, limits, made if kept is None else kept, False)
+    prepared.lost = cache.lost if cache and kept is None else ""
+    return prepared
 
 
 def _demand(engine: "Engine", selection: "Selection", demanded: "tuple[str, ...]") -> None:
