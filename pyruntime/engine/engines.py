@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyruntime.engine.select import Selection
 
 _ST_NOEXEC = 8
+_SOCKET, _FRONT = b"sock_open", 1 << 16
 _KINDS = {
     "wasm-module": ("a core module", "build a component"),
     "wasm-component": ("a component", "build a core module for wasm32-wasip1, or name another engine"),
@@ -106,7 +107,7 @@ def prepare(selection: "Selection", limits: Limits, place: str = "", demanded: "
     selection.digest = digest(selection.wasm)
     cache, reasons = _cache(place), []
     try:
-        for name in _names(selection.engine):
+        for name in _names(selection.engine or _only(selection.wasm)):
             try:
                 engine = _made(name)
                 _demand(engine, selection, demanded)
@@ -117,6 +118,18 @@ def prepare(selection: "Selection", limits: Limits, place: str = "", demanded: "
         if cache:
             cache.close()
     raise Unsupported(selection.because, "; ".join(reasons))
+
+
+def _only(wasm: bytes) -> str:
+    """The one engine that has what a module imports, "" where that is not plain: WasmEdge's sockets are its alone."""
+    if wasm.find(_SOCKET, 0, _FRONT) < 0:  # where imports are; most modules need no closer look
+        return ""
+    from pyruntime.engine.binary import has_import
+
+    try:
+        return "wasmedge" if has_import(wasm, _SOCKET) else ""
+    except Error:
+        return ""  # an engine will say what is wrong with it
 
 
 def _names(asked: str) -> "Iterator[str]":
