@@ -23,7 +23,12 @@ _SECCOMP = ("pyruntime.seccomp.compile", *(f"pyruntime.seccomp.tables.{name}" fo
 # What only some configurations need, beyond what `create` imports for all.
 THEMES = {
     "seccomp": _SECCOMP,
-    "wasm": ("pyruntime.plan.wasm", "pyruntime.engine.wasmtime", "pyruntime.steps.guestfilter", "pyruntime.seccomp.wasm"),
+    "wasm": (
+        "pyruntime.plan.wasm",
+        "pyruntime.engine.wasmtime",
+        "pyruntime.steps.guestfilter",
+        "pyruntime.seccomp.wasm",
+    ),
     "component": ("pyruntime.engine.component", "pyruntime.engine.wasi.service"),
     "wasmedge": ("pyruntime.engine.wasmedge",),
     "wamr": ("pyruntime.engine.wamr",),

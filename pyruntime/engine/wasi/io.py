@@ -75,9 +75,11 @@ class Asked(Pollable):
 def _poll(pollables: "Sequence[Pollable]", timeout: "int | None") -> "list[tuple[int, int]]":
     """poll(2) on the descriptors among these; `timeout` in milliseconds, None for ever."""
     poll = select.poll()
+    events: "dict[int, int]" = {}
     for item in pollables:
         if item.fd >= 0:
-            poll.register(item.fd, item.events)
+            events[item.fd] = events.get(item.fd, 0) | item.events
+            poll.register(item.fd, events[item.fd])
     return poll.poll(timeout)
 
 

@@ -26,6 +26,7 @@ _PATIENCE = 0.05  # seconds that one beyond waits before one that asks for nothi
 BACKLOG = 128
 _DRAIN = 1 << 18  # bytes of a request that the guest did not read, which are read before the next one
 _BODILESS = (204, 304)
+_HOST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+,;=:[]")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 REASONS = {
@@ -306,7 +307,7 @@ def _place(head: Head, target: str, modern: bool) -> "tuple[str | None, str]":
     hosts = head.values("host")
     if len(hosts) > 1 or (modern and not hosts):
         raise RefusedError(400, "a request has one Host field")
-    host = hosts[0].decode("latin-1") if hosts else None
+    host = _authority(hosts[0].decode("latin-1")) if hosts else None
     if target.startswith("/") or target == "*":
         return host, target
     scheme, mark, rest = target.partition("://")
@@ -314,4 +315,11 @@ def _place(head: Head, target: str, modern: bool) -> "tuple[str | None, str]":
         raise RefusedError(400, "a request's target is a path or a URL")
     authority, _, path = rest.partition("/")
     authority, question, query = authority.partition("?")
-    return authority, f"/{question}{query}{path}" if question else f"/{path}"
+    return _authority(authority), f"/{question}{query}{path}" if question else f"/{path}"
+
+
+def _authority(text: str) -> str:
+    """A host with or without a port, of the characters that RFC 3986 has for them; "" where there is none."""
+    if not _HOST.issuperset(text):
+        raise RefusedError(400, "a host that is none")
+    return text

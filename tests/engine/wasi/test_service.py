@@ -166,6 +166,11 @@ def test_head_and_http_1_0(echo: Service) -> None:
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
         (b"GET nowhere HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a/../b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: me@a\r\n\r\n", 400),
+        (b"GET http://me@a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 501),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
@@ -176,6 +181,13 @@ def test_requests_that_are_refused_before_the_component_sees_them(echo: Service,
     answer = echo.raw(request_)
     assert answer.startswith(b"HTTP/1.1 %d " % status)
     assert b"connection: close" in answer
+
+
+def test_an_empty_line_before_a_request_is_passed_over(echo: Service) -> None:
+    """As clients of old times send one after a body (RFC 9112, 2.2)."""
+    post = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\none\r\n"
+    last = b"\r\nGET / HTTP/1.1\r\nHost: [::1]:8080\r\nConnection: close\r\n\r\n"
+    assert echo.raw(post + post + last).count(b"HTTP/1.1 200 OK\r\n") == 3
 
 
 def test_requests_at_the_same_time(echo: Service) -> None:

@@ -210,3 +210,12 @@ def test_a_large_write_waits_for_its_reader() -> None:
     here.close()
     there.close()
     assert guest.network.RESOURCE == sockets.NETWORK
+
+
+def test_an_address_that_no_kernel_has_is_an_argument() -> None:
+    guest = Guestly(ALL)
+    sock = guest("create-tcp-socket", "ipv6")
+    parts = {"port": 1, "flow-info": 0xFFFFFFFF, "address": (0, 0, 0, 0, 0, 0, 0, 1), "scope-id": 0}
+    assert code(guest.tcp("start-connect", sock, guest.network, ("ipv6", parts))) == "invalid-argument"
+    assert code(guest.tcp("start-bind", sock, guest.network, ("ipv6", parts))) == "invalid-argument"
+    guest.close(sock)
