@@ -114,6 +114,10 @@ class Stream:
     def flush(self) -> None:
         """See io.py: nothing is kept back."""
 
+    def writable(self) -> Pollable:
+        """See io.py."""
+        return Pollable(self._sock.fileno(), select.POLLOUT)
+
     def pollable(self) -> Pollable:
         """See io.py."""
         return Pollable(self._sock.fileno(), select.POLLIN)
