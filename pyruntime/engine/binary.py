@@ -7,9 +7,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE = 1 << 16  # bytes of a page of memory
+_PAGES = 1 << 16  # of a memory with 32-bit addresses
 _CUSTOM, _IMPORT, _MEMORY, _START = 0, 2, 5, 8  # section ids
 _HEAD = 8  # magic and version
 _MAXIMUM = 1  # flag of a memory's limits
+
+
+def pages(size: int) -> int:
+    """How many pages fit into so many bytes, as the 32-bit number that engines take."""
+    return min(size // PAGE, _PAGES)
 
 
 def without_custom(wasm: bytes, name: bytes) -> bytes:
