@@ -19,8 +19,10 @@ THEMES = {
     "sysctl": ("pyruntime.steps.sysctl",),
     "terminal": ("pyruntime.steps.console", "pyruntime.steps.pipes", "pyruntime.steps.sockets"),
     "wasm": (
-        *("pyruntime.plan.wasm", "pyruntime.engine.wasmtime", "pyruntime.steps.guestfilter", "pyruntime.seccomp.wasm"),
-        *_SECCOMP,
+        "pyruntime.plan.wasm",
+        "pyruntime.engine.wasmtime",
+        "pyruntime.steps.guestfilter",
+        "pyruntime.seccomp.wasm",
     ),
     "component": ("pyruntime.engine.component", "pyruntime.engine.wasi.service"),
     "wasmedge": ("pyruntime.engine.wasmedge",),
