@@ -71,7 +71,7 @@ def _slot(config: Config, facts: Facts, index: int, mount: Mount, options: mount
 
         idmap.check(options, f"mounts[{index}]", facts)
         return f"mount:{index}"
-    hidden = _new(config, "user") and facts.euid == 0 and not facts.refused_mount_call
+    hidden = _has(config, "user") and facts.euid == 0 and not facts.refused_mount_call
     return f"mount:{index}" if hidden else ""
 
 

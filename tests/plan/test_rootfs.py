@@ -77,8 +77,9 @@ def test_what_lxcfs_serves_may_be_mounted_in_proc() -> None:
     assert the(found, mounts.BindMount).destination == "/proc/meminfo"
 
 
-def test_sources_are_opened_by_the_host_for_a_new_user_namespace() -> None:
-    linux = {"namespaces": namespaces("user", "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
+@pytest.mark.parametrize("user", ["user", "user=/proc/1/ns/user"])
+def test_sources_are_opened_by_the_host_for_a_user_namespace(user: str) -> None:
+    linux = {"namespaces": namespaces(user, "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
     config = document(linux=linux, mounts=[{"destination": "/a", "source": "/b", "options": ["bind"]}])
     found = plan(config)
     assert the(found, mounts.PrepareMount).slot == the(found, mounts.BindMount).slot != ""
