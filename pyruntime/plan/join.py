@@ -1,6 +1,5 @@
 """`exec`: a new process in a running container, by the same identity, limits and confinement steps as its first one."""
 
-from pyruntime.config.linux import MemoryPolicy
 from pyruntime.config.process import ExecCPUAffinity, Process
 from pyruntime.config.ranges import numbers
 from pyruntime.config.rules.process import LAST_CPU
@@ -10,9 +9,11 @@ from pyruntime.plan import identity, seccomp, stdio
 from pyruntime.plan.request import Request
 from pyruntime.state.store import Container
 from pyruntime.steps import join as steps
-from pyruntime.steps import limits, namespaces, program, record, rootfs
+from pyruntime.steps import namespaces, program, rootfs
 from pyruntime.steps.base import Step
 from pyruntime.steps.exe import CheckExecutable
+from pyruntime.steps.joining import Join
+from pyruntime.steps.pidfile import WritePidFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def join(
             "rule: no descriptor of ours enters the container", request.extra_fds, ("proc",) if labels else ()
         ),
         *stdio.hold(process, request),
-        *([record.WritePidFile("--pid-file", request.pid_file)] if request.pid_file else []),
+        *([WritePidFile("--pid-file", request.pid_file)] if request.pid_file else []),
         *seccomp.late(profile, unprivileged, facts),
         *labels,
         *load_filter,
@@ -122,22 +123,21 @@ def _enter(
     fixed: bool,
     first: "list[Step]",
 ) -> "list[Step]":
-    """One fork where we may enter the pid namespace first; a stage process where a user namespace has to be first."""
-    staged = "user" in kinds or ("pid" in kinds and facts.in_user_namespace)
+    """A stage process enters the namespaces, and what it forks is the first that those in the pid namespace see of us:
+    before, they would look through it at the mounts and the network of the host.
+    """
+    staged = "user" in kinds or "pid" in kinds
     in_cgroup = bool(container.cgroup)
     moved = in_cgroup and "systemd" in container.own and facts.rootless
     lenient = not moved and in_cgroup and not fixed and bool(container.own.get("rootless")) and not _limited(container)
     hide = facts.euid == 0
-    joins: "list[Step]" = [
-        namespaces.Join(_CONTAINER, kind, f"of pid {container.pid}") for kind in kinds if staged or kind != "pid"
-    ]
+    joins: "list[Step]" = [Join(_CONTAINER, kind, f"of pid {container.pid}") for kind in kinds]
     found: "list[Step]" = [
         namespaces.Clone(
             _CONTAINER,
             [],
             in_cgroup,
             hide,
-            join_pid="pid" in kinds and not staged,
             stage=staged,
             lenient=lenient,
             moved=moved,
@@ -150,16 +150,17 @@ def _enter(
         *joins,
     ]
     if staged:
-        found += [
-            namespaces.ForkInit(_CONTAINER, []),
-            namespaces.AdoptInit(_CONTAINER),
-        ]
-    if "user" in kinds:
-        found.append(namespaces.BecomeRoot("the container's user namespace"))
+        from pyruntime.steps.stages import AdoptInit, BecomeRoot, ForkInit
+
+        found += [ForkInit(_CONTAINER, []), AdoptInit(_CONTAINER)]
+        if "user" in kinds:
+            found.append(BecomeRoot("the container's user namespace"))
     affinity = process.execCPUAffinity
     found.append(namespaces.Isolate("rule: nothing of the caller clings to the process", affinity=affinity is None))
     if affinity is not None and affinity.final:
-        found.append(limits.SetAffinity("process.execCPUAffinity.final", _cpus(affinity, "final"), by_host=False))
+        from pyruntime.steps.scheduling import SetAffinity
+
+        found.append(SetAffinity("process.execCPUAffinity.final", _cpus(affinity, "final"), by_host=False))
     return found
 
 
@@ -186,7 +187,9 @@ def _initial_affinity(process: Process) -> "list[Step]":
     affinity = process.execCPUAffinity
     if affinity is None or not affinity.initial:
         return []
-    return [limits.SetAffinity("process.execCPUAffinity.initial", _cpus(affinity, "initial"), by_host=True)]
+    from pyruntime.steps.scheduling import SetAffinity
+
+    return [SetAffinity("process.execCPUAffinity.initial", _cpus(affinity, "initial"), by_host=True)]
 
 
 def _cpus(affinity: ExecCPUAffinity, name: str) -> "list[int]":
@@ -203,7 +206,11 @@ def _resctrl(container: Container) -> "list[Step]":
 
 def _personality(container: Container) -> "list[Step]":
     domain = container.own.get("personality")
-    return [limits.SetPersonality("linux.personality", domain)] if domain else []
+    if not domain:
+        return []
+    from pyruntime.steps.scheduling import SetPersonality
+
+    return [SetPersonality("linux.personality", domain)]
 
 
 def _memory_policy(container: Container) -> "list[Step]":
@@ -211,6 +218,7 @@ def _memory_policy(container: Container) -> "list[Step]":
     stored = container.own.get("memoryPolicy")
     if stored is None:
         return []
+    from pyruntime.config.linux import MemoryPolicy
     from pyruntime.plan.mempolicy import policy
 
     return [policy(MemoryPolicy.read(stored, "linux.memoryPolicy"))]

@@ -1,8 +1,9 @@
 """How init comes to its namespaces: by one clone3, or through a stage process where one clone3 can't do it.
 
 A stage process is needed when a user namespace is joined (init is to be born in it), when a new user
-namespace meets joined ones (which belong to another user namespace and must be entered first), and for time offsets
-(which are written before the first process enters).
+namespace meets joined ones (which belong to another user namespace and must be entered first), for time offsets
+(which are written before the first process enters), and when a pid namespace is joined: whoever is in there sees init
+from its first moment, and by /proc/PID/net and /proc/PID/mountinfo the namespaces that it has by then.
 """
 
 from pyruntime.config.linux import TimeOffsets
@@ -10,6 +11,7 @@ from pyruntime.config.process import Process
 from pyruntime.config.rules.sysctl import canonical, owner
 from pyruntime.config.spec import Config
 from pyruntime.host.facts import Facts
+from pyruntime.pack import bring
 from pyruntime.plan import identity, stdio
 from pyruntime.plan.request import Request
 from pyruntime.steps import namespaces as steps
@@ -35,15 +37,30 @@ def _joined(config: Config) -> "list[tuple[str, str, str]]":
     return sorted(found, key=lambda each: _ORDER.index(each[0]))
 
 
-def _staged(config: Config, come_back: bool) -> bool:
-    """`come_back`: whether the command may return to its own pid namespace, having entered another."""
+def _staged(config: Config) -> bool:
     new, joined = new_types(config), [kind for kind, _, _ in _joined(config)]
-    return "user" in joined or ("user" in new and bool(joined)) or "time" in new or ("pid" in joined and not come_back)
+    return "user" in joined or "pid" in joined or ("user" in new and bool(joined)) or "time" in new
 
 
 def look(config: Config) -> "list[Step]":
     """Open the namespaces to join."""
-    return [steps.OpenNamespace(why, kind, path, _sysctl_in(config, kind)) for kind, path, why in _joined(config)]
+    joined = _joined(config)
+    if not joined:
+        return []
+    bring("joining")
+    from pyruntime.steps.joining import OpenNamespace
+
+    return [OpenNamespace(why, kind, path, _sysctl_in(config, kind)) for kind, path, why in joined]
+
+
+def _joins(config: Config) -> "dict[str, Step]":
+    """The steps into the namespaces that `look` opens, by type."""
+    joined = _joined(config)
+    if not joined:
+        return {}
+    from pyruntime.steps.joining import Join
+
+    return {kind: Join(why, kind, path) for kind, path, why in joined}
 
 
 def enter(
@@ -59,14 +76,15 @@ def enter(
     `placed`: what puts it into its cgroup before that, where it is not born there.
     """
     found: "list[Step]" = []
-    come_back = not facts.in_user_namespace  # our pid namespace may be of an outer user namespace
     hide = facts.euid == 0  # an unprivileged command could not write the id maps of a process it may not trace
-    staged = _staged(config, come_back)
+    staged = _staged(config)
     born = bool(cgroup) and not placed
     found += (_by_stage if staged else _directly)(config, request, facts, born, hide, [*first], [*placed])
     found += _id_maps(config, facts)
     if "user" in [entry.type for entry in config.linux.namespaces]:
-        found.append(steps.BecomeRoot("linux.namespaces"))
+        from pyruntime.steps.stages import BecomeRoot
+
+        found.append(BecomeRoot("linux.namespaces"))
         found += _owned_by_root(config)
     found.append(steps.Isolate("rule: nothing of the caller clings to init", waits=request.barrier))
     found += _procfs(config)
@@ -134,12 +152,8 @@ def _directly(
     placed: "list[Step]",
 ) -> "list[Step]":
     new = _cloned(config)
-    joined = _joined(config)
-    found: "list[Step]" = [
-        steps.Clone("linux.namespaces", new, in_cgroup, hide, join_pid="pid" in [kind for kind, _, _ in joined])
-    ]
-    found += [*placed, *stdio.leave(request), *_oom_score(config, facts), *first]
-    found += [steps.Join(why, kind, path) for kind, path, why in joined if kind != "pid"]
+    found: "list[Step]" = [steps.Clone("linux.namespaces", new, in_cgroup, hide)]
+    found += [*placed, *stdio.leave(request), *_oom_score(config, facts), *first, *_joins(config).values()]
     return found
 
 
@@ -152,6 +166,8 @@ def _by_stage(
     first: "list[Step]",
     placed: "list[Step]",
 ) -> "list[Step]":
+    from pyruntime.steps import stages
+
     found: "list[Step]" = [
         steps.Clone("linux.namespaces", [], in_cgroup, hide, stage=True),
         *placed,
@@ -159,16 +175,16 @@ def _by_stage(
         *_oom_score(config, facts),
         *first,
     ]
-    joined = {kind: steps.Join(why, kind, path) for kind, path, why in _joined(config)}
+    joined = _joins(config)
     found += identity.leave_groups([*joined], facts)
     found += [joined[kind] for kind in identity.entering([*joined], facts)]
     if "time" in new_types(config):
         found.append(steps.Unshare(_because(config, "time"), ["time"]))
         offsets = _offsets(config.linux.timeOffsets)
         if offsets:
-            found.append(steps.SetTimeOffsets("linux.timeOffsets", offsets))
-    found.append(steps.ForkInit("linux.namespaces", _cloned(config)))
-    found.append(steps.AdoptInit("linux.namespaces"))
+            found.append(stages.SetTimeOffsets("linux.timeOffsets", offsets))
+    found.append(stages.ForkInit("linux.namespaces", _cloned(config)))
+    found.append(stages.AdoptInit("linux.namespaces"))
     return found
 
 

@@ -20,15 +20,19 @@ _ENOENT, _ENOTDIR = 2, 20
 class RemountReadonly(Step):
     """Make mounts read-only that had to be written while the container was set up."""
 
-    def __init__(self, because: str, destination: str) -> None:
+    def __init__(self, because: str, destination: str, slot: str = "") -> None:
+        """`slot`: of the mount, where it was made by us; its path may lead to another one by now."""
         super().__init__(because)
         self.destination = destination
+        self.slot = slot
 
     def describe(self) -> str:
         return f"make {self.destination} read-only"
 
     def run(self, walker: "Walker") -> None:
-        fd = paths.open_in_root(walker.fds["root"], self.destination)
+        fd = walker.fds.pop(self.slot, -1)
+        if fd < 0:
+            fd = paths.open_in_root(walker.fds["root"], self.destination)
         mounts.set_attributes(fd, mounts.RDONLY)
         os.close(fd)
 

@@ -140,3 +140,8 @@ class AttachToUnit(Step):
             manager.attach(self.unit, below, pid)
         finally:
             manager.close()
+        if pid not in members.processes(directory, recursive=False):
+            raise Error(
+                f"systemd unit {self.unit}: has not taken the process of exec into {directory}, where its limits are; "
+                f"see: journalctl{' --user' if self.user else ''} -u {self.unit}"
+            )

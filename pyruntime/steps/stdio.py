@@ -14,73 +14,6 @@ _EINVAL, _EROFS, _EPERM = 22, 30, 1
 _NULL = os.makedev(1, 3)
 
 
-class MakePipes(Step):
-    """Pipes between the container and a terminal of the caller, which must never be the container's."""
-
-    lane = HOST
-
-    def __init__(self, because: str, streams: "tuple[int, ...]") -> None:
-        super().__init__(because)
-        self.streams = streams
-
-    def describe(self) -> str:
-        return f"make pipes for descriptors {' '.join(map(str, self.streams))}, which are the caller's terminal"
-
-    def run(self, walker: "Walker") -> None:
-        for fd in self.streams:
-            reader, writer = os.pipe2(os.O_CLOEXEC)
-            ours, theirs = (writer, reader) if fd == 0 else (reader, writer)
-            walker.fds[f"pipe:{fd}"] = ours
-            walker.fds[f"stdio:{fd}"] = theirs
-
-
-class LeavePipes(Step):
-    """Close the host's copies of the container's ends, so that the last writer's end is seen."""
-
-    lane = HOST
-
-    def __init__(self, because: str, streams: "tuple[int, ...]") -> None:
-        super().__init__(because)
-        self.streams = streams
-
-    def describe(self) -> str:
-        return "close the host's copies of the container's ends"
-
-    def run(self, walker: "Walker") -> None:
-        for fd in self.streams:
-            walker.close_fd(f"stdio:{fd}")
-
-
-class TakePipes(Step):
-    """Put the pipes on stdin, stdout and stderr."""
-
-    def __init__(self, because: str, streams: "tuple[int, ...]") -> None:
-        super().__init__(because)
-        self.streams = streams
-
-    def describe(self) -> str:
-        return f"put the pipes on descriptors {' '.join(map(str, self.streams))}"
-
-    def run(self, walker: "Walker") -> None:
-        for fd in self.streams:
-            os.dup2(walker.fds[f"stdio:{fd}"], fd, True)
-            walker.close_fd(f"stdio:{fd}")
-            walker.close_fd(f"pipe:{fd}")
-
-
-class HoldMaster(Step):
-    """Hold the master end of the process's terminal: it travels with a baton, and execve passes none."""
-
-    lane = HOST
-
-    def describe(self) -> str:
-        return "hold the master end of the terminal"
-
-    def run(self, walker: "Walker") -> None:
-        if "master" not in walker.fds:
-            raise SystemError("the terminal's master end did not come with the baton")
-
-
 class OwnStdio(Step):
     """Give stdin, stdout and stderr to the process's user, so that it may reopen them; the group stays."""
 
@@ -93,8 +26,7 @@ class OwnStdio(Step):
 
     def run(self, walker: "Walker") -> None:
         for fd in (0, 1, 2):
-            found = os.fstat(fd)
-            if found.st_uid == self.uid or found.st_rdev == _NULL:
+            if os.fstat(fd).st_uid == self.uid or _is_null(fd):
                 continue
             try:
                 os.fchown(fd, self.uid, -1)
@@ -140,7 +72,7 @@ class ReopenNull(Step):
                 null = paths.open_in_root(walker.fds["root"], "/dev/null", os.O_RDWR | os.O_NOCTTY)
             except OSError:  # a container without /dev/null keeps the host's: it leads nowhere else
                 return
-            if os.fstat(null).st_rdev == _NULL:
+            if _is_null(null):
                 os.dup2(null, fd, True)
             os.close(null)
 

@@ -103,6 +103,14 @@ class Channel:
             raise Failed(_struct.unpack("I", data[1:5])[0], data[5:].decode("utf-8", "surrogateescape"))
         return (data[:1], *_unpack(data[1:].decode(), ancillary))
 
+    def pending(self) -> bool:
+        """Whether there is anything to receive, be it the end; does not wait."""
+        try:
+            self.end.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        return True
+
     def ended(self) -> bool:
         """Whether the other side has closed its end and nothing is left to read; does not wait."""
         try:

@@ -76,10 +76,15 @@ class Walker:
         self.channel.send(kind, values, fds)
         self._gift_values, self._gift_fds = [], []
 
-    def take(self) -> bytes:
-        """Wait for the other lane's next word and keep what it brings; returns its kind. Raises Failed, PeerGone."""
+    def take(self, at_once: bool = False) -> bytes:
+        """Wait for the other lane's next word and keep what it brings; returns its kind. Raises Failed, PeerGone.
+
+        `at_once`: it must be there already.
+        """
         if self.channel is None:
             return b"B"
+        if at_once and not self.channel.pending():
+            raise PeerGone("the other process has ended")
         kind, values, fds = self.channel.receive()
         self.values.update(values)
         self.fds.update(fds)

@@ -13,7 +13,6 @@ from pyruntime.steps.identity import SetUser
 from pyruntime.steps.idmaps import WriteIdMap
 from pyruntime.steps.limits import SetOomScore
 from pyruntime.steps.mounts import MountCgroup, MountSysfs
-from pyruntime.steps.namespaces import Clone, ForkInit
 from tests.plan.made import document, facts, names, namespaces, plan
 
 ROOT_ALONE = ((0, 1),)
@@ -115,16 +114,6 @@ def test_each_kind_has_its_helper() -> None:
     steps = mapped(line(0, 1000, 1), gids=[line(0, 1000, 1), line(1, 100000, 9)], found=rootless())
     found = {step.kind: (step.helper, step.deny_setgroups) for step in steps if isinstance(step, WriteIdMap)}
     assert found == {"gid": (True, False), "uid": (False, False)}
-
-
-def test_the_way_back_from_a_pid_namespace_needs_a_stage() -> None:
-    """In a user namespace the command can't return to its own pid namespace, so a child joins the other one."""
-    config = document(linux={"namespaces": namespaces("pid=/proc/1/ns/pid", "mount")})
-    (clone,) = [step for step in plan(config, nested()) if isinstance(step, Clone)]
-    assert clone.stage
-    assert not clone.join_pid
-    assert any(isinstance(step, ForkInit) for step in plan(config, nested()))
-    assert not any(isinstance(step, ForkInit) for step in plan(config))
 
 
 def test_the_oom_score_is_set_while_it_can_be() -> None:

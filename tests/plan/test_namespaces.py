@@ -6,7 +6,9 @@ import pytest
 
 from pyruntime.steps.base import Step
 from pyruntime.steps.idmaps import WriteIdMap
-from pyruntime.steps.namespaces import Clone, ForkInit, Join, Unshare
+from pyruntime.steps.joining import Join
+from pyruntime.steps.namespaces import Clone, Unshare
+from pyruntime.steps.stages import ForkInit
 from tests.plan.made import document, facts, names, namespaces, plan, request
 
 ONE = [{"containerID": 0, "hostID": 1000, "size": 1}]
@@ -34,7 +36,7 @@ DIRECT = ["pid", "network", "ipc", "uts", "mount"]
         ([*DIRECT, "cgroup"], None, False),
         (["user", *DIRECT], MANY, False),
         (["mount", "network=/run/net"], None, False),
-        (["mount", "pid=/proc/1/ns/pid"], None, False),
+        (["mount", "pid=/proc/1/ns/pid"], None, True),
         (["user", "mount", "network=/run/net"], MANY, True),
         (["user=/proc/1/ns/user", "mount"], None, True),
         (["mount", "time"], None, True),
@@ -70,10 +72,10 @@ def test_the_user_namespace_is_joined_late_by_root_and_first_by_others(euid: int
     assert set(joined) == {"mount", "network", "uts", "user", "ipc"}
 
 
-def test_a_joined_pid_namespace_is_entered_by_the_parent() -> None:
-    steps = entered("mount", "pid=/proc/1/ns/pid")
-    assert of(steps, Clone)[0].join_pid
-    assert of(steps, Join) == []
+def test_a_pid_namespace_is_joined_by_who_is_not_seen_in_it() -> None:
+    steps = entered("mount", "pid=/proc/1/ns/pid", "network=/run/net")
+    assert [step.kind for step in of(steps, Join)] == ["pid", "network"]
+    assert names(steps).index("ForkInit") > max(steps.index(step) for step in of(steps, Join))
 
 
 @pytest.mark.parametrize(

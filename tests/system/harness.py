@@ -21,6 +21,7 @@ APPLETS = [
 ]  # fmt: skip
 CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
 PATIENCE = float(os.environ.get("PYRUNTIME_TEST_PATIENCE", "1"))  # all time limits are multiplied by it
+RACES = int(os.environ.get("PYRUNTIME_RACES", "40"))  # attempts in each test where somebody hostile runs meanwhile
 numbers = count()
 
 

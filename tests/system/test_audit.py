@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.system import leaks
-from tests.system.harness import Bundle, Runtime, new_id, wait_until
+from tests.system.harness import RACES, Bundle, Runtime, new_id, wait_until
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_device_modes_do_not_follow_a_swapped_name(rt: Runtime, make: "Callable[
     script += "    os.rename('new', 'full')\n    os.unlink('full')\n  except OSError: pass\n"
     racer = subprocess.Popen([sys.executable, "-c", script])
     try:
-        for _ in range(40):
+        for _ in range(RACES):
             rt.run(bundle)
             assert canary.stat().st_mode & 0o777 == 0o600
     finally:

@@ -44,6 +44,16 @@ def test_personality(rt: Runtime, make: Make) -> None:
         assert rt("exec", name, "cat", "/proc/self/personality").out == "00000008\n"
 
 
+def test_no_new_privs(rt: Runtime, make: Make) -> None:
+    """The container is promised that a setuid file gives nothing, whoever starts what executes it."""
+    bundle = make()
+    assert bundle.process["noNewPrivileges"]
+    with started(rt, bundle) as name:
+        for asked in (None, False):
+            args = ["grep", "NoNewPrivs", "/proc/self/status"]
+            assert by_file(rt, bundle, name, args=args, noNewPrivileges=asked) == "NoNewPrivs:\t1\n"
+
+
 @pytest.mark.parametrize("user_namespace", [False, True])
 def test_oom_score_where_the_process_names_none(rt: Runtime, make: Make, user_namespace: bool) -> None:
     """An engine's helper is hard to kill for the kernel; what it starts in a container is not to inherit that."""

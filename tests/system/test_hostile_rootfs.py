@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.system import leaks
-from tests.system.harness import Bundle, Runtime, mount, new_id
+from tests.system.harness import RACES, Bundle, Runtime, mount, new_id
 from tests.system.refusing import wrapped
-
-STARTS = int(os.environ.get("PYRUNTIME_TEST_STARTS", "60"))  # of containers in each race
 
 SWAP = """
 import os, sys, time
@@ -237,7 +235,7 @@ def test_swapped_while_starting(rt: Runtime, make: "Callable[..., Bundle]", cana
     bundle.write()
     swapper = subprocess.Popen([sys.executable, "-c", SWAP, bundle.rootfs / "a", bundle.rootfs / "b", "600"])
     try:
-        codes = [rt("run", "--bundle", bundle.path, new_id()).rc for _ in range(STARTS)]
+        codes = [rt("run", "--bundle", bundle.path, new_id()).rc for _ in range(RACES)]
     finally:
         swapper.kill()
         swapper.wait()
@@ -345,7 +343,7 @@ def test_source_swapped_while_starting(rt: Runtime, make: "Callable[..., Bundle]
     swapper = subprocess.Popen([sys.executable, "-c", SWAP, tmp_path / "link", tmp_path / "volume", "600"])
     seen = set()
     try:
-        for _ in range(STARTS // 2):
+        for _ in range(RACES):
             result = rt("run", "--bundle", bundle.path, new_id())
             assert result.rc == 0, result
             seen.add(result.out)

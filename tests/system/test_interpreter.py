@@ -1,7 +1,6 @@
 """The interpreter as part of what is attacked: what it would load, open or repeat on behalf of a hostile folder."""
 
 import ast
-import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,54 +74,6 @@ def test_a_rootfs_that_looks_like_the_interpreters_own(rt: Runtime, make: "Calla
 
 def _python() -> str:
     return f"python3.{sys.version_info[1]}"
-
-
-# What may be opened by name between the change of the root and execve, and why.
-OPENED = {
-    "/": "the root itself, for look-ups",
-    "/var": "read-only at last: a mount of the config",
-    "/etc/passwd": "HOME, read by our own code",
-    "/bin/sleep": "run's program: its first bytes tell what it needs",
-    "/bin/true": "exec's program",
-    "/tmp": "process.cwd",
-    "/dev/null": "is standard output the null device, whose owner stays",
-    "sys/kernel/msgmax": "below a private procfs",
-}
-
-
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="needs x86-64, for the injector")
-@pytest.mark.parametrize("verb", ["run", "exec"])
-def test_hardly_a_file_of_the_container_is_opened(rt: Runtime, make: "Callable[..., Bundle]", verb: str) -> None:
-    """No name service, no locale, no module: what the C library would look for there is hostile."""
-    bundle, name = make("sleep", "0" if verb == "run" else "60"), new_id()
-    (bundle.rootfs / "etc/nsswitch.conf").write_text("passwd: evil\ngroup: evil\n")
-    (bundle.rootfs / "lib").mkdir()
-    (bundle.rootfs / "lib/libnss_evil.so.2").write_text("no library")
-    bundle.process["user"] = {"uid": 1000, "gid": 1000}
-    bundle.process["cwd"] = "/tmp"
-    bundle.linux["sysctl"] = {"kernel.msgmax": "4096"}
-    bundle.config["mounts"].append({"destination": "/var", "type": "tmpfs", "source": "x", "options": ["ro"]})
-    words = rt.command("run", "--bundle", bundle.write().path, name)
-    if verb == "exec":
-        assert rt.run(bundle, "--detach", id=name).rc == 0
-        words = rt.command("exec", name, "true")
-    calls = _calls(rt, words)
-    if verb == "exec":
-        assert rt("delete", "--force", name).rc == 0
-    entered = max(n for n, (call, about) in enumerate(calls) if call == "pivot_root" or "mnt:[" in about)
-    assert calls[-1][0] == "execve"
-    opened = [about for call, about in calls[entered:] if call in ("open", "openat", "openat2")]
-    assert "/etc/passwd" in opened, "the trace is not of init"
-    assert set(opened) <= set(OPENED)
-
-
-def _calls(rt: Runtime, words: "list[str]") -> "list[tuple[str, str]]":
-    """(call, what it is about) of init, to its execve."""
-    report = rt.folder / "calls"
-    injector = [sys.executable, "-IS", str(ROOT / "tests/system/injector.py"), str(report), "", "--"]
-    subprocess.run([*injector, *words], env={"PATH": "/bin", "BEGIN": "json"}, stdin=subprocess.DEVNULL, check=True)
-    found = [line.split(" ", 3) for line in report.read_text().splitlines()]
-    return [(call, about) for process, call, _, about in found if process == "1"]
 
 
 TWICE = """

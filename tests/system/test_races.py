@@ -1,6 +1,6 @@
 """Hostile processes that run while the runtime works: what they see of it, and what they can slip under it.
 
-`PYRUNTIME_CAMPAIGN=full` gives each of them hundreds of attempts in place of some dozens.
+`PYRUNTIME_RACES=500` gives each of them that many attempts in place of some dozens.
 """
 
 import os
@@ -12,9 +12,7 @@ from pathlib import Path
 import pytest
 
 from pyruntime.kernel.caps import NUMBERS
-from tests.system.harness import Bundle, Runtime, new_id, wait_until
-
-FULL = os.environ.get("PYRUNTIME_CAMPAIGN") == "full"
+from tests.system.harness import RACES, Bundle, Runtime, new_id, wait_until
 
 # In the container, as its root: of every other process it takes what it can get. Before execve that has to be
 # nothing; afterwards it is a container's process like others, which shows that the spy is awake.
@@ -127,7 +125,7 @@ def test_nothing_is_seen_of_exec(rt: Runtime, make: "Callable[..., Bundle]", use
     """A process of the container opens all it can of every new process while commands enter it."""
     name, report, _ = spying(rt, make, user)
     try:
-        for _ in range(500 if FULL else 40):
+        for _ in range(RACES):
             assert rt("exec", name, "sleep", "0.02").rc == 0
         judge(report())
     finally:
@@ -142,9 +140,69 @@ def test_nothing_is_seen_of_a_start_in_a_shared_pid_namespace(rt: Runtime, make:
         other.process["capabilities"] = {}
         pid = rt.state(name)["pid"]
         next(entry for entry in other.linux["namespaces"] if entry["type"] == "pid")["path"] = f"/proc/{pid}/ns/pid"
-        for _ in range(500 if FULL else 40):
+        for _ in range(RACES):
             assert rt.run(other).rc == 0
         judge(report())
+    finally:
+        assert rt("delete", "--force", name).rc == 0
+
+
+# What proc(5) tells everybody of a process: whose mounts it sees, whose network, whose command line it has; and the
+# folder that its root is, for who may trace it.
+READER = r"""
+import os
+me = os.getpid()
+told = ("mountinfo", "net/dev", "cmdline", "root")
+
+def read(pid, what):
+    try:
+        if what == "root":
+            return str(os.stat(f"/proc/{pid}/root/").st_ino)
+        with open(f"/proc/{pid}/{what}", "rb") as file:
+            return file.read().decode(errors="replace").strip("\0 ")
+    except OSError:
+        return ""
+
+allowed = {what: {"", read(me, what)} for what in told}
+allowed["cmdline"] |= {"pyruntime init", "sleep\0000.02"}
+foreign, met = {}, 0
+print("watching", flush=True)
+while not os.path.exists("/tmp/enough"):
+    for pid in os.listdir("/proc"):
+        if pid.isdigit() and int(pid) != me:
+            for what in told:
+                text = read(pid, what)
+                met += text == "pyruntime init"
+                if text not in allowed[what]:
+                    foreign[what] = text[:200]
+print("foreign", foreign)
+print("met", met)
+print("programs")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [SOME, [*SOME, "CAP_SYS_PTRACE"]], ids=["few rights", "CAP_SYS_PTRACE"])
+def test_nothing_of_the_host_is_read_through_exec(
+    rt: Runtime, make: "Callable[..., Bundle]", names: "list[str]"
+) -> None:
+    """Who enters a pid namespace is in all the others by then: its mounts and its network are told to everybody.
+
+    Who may trace root's processes has the root folder of it, so that one must never be the host's.
+    """
+    bundle, name = make().python(READER), new_id()
+    bundle.process["rlimits"] = []
+    bundle.process["capabilities"] = {kind: names for kind in ("bounding", "effective", "permitted")}
+    started = rt.run(bundle, "--detach", id=name)
+    try:
+        wait_until(lambda: "watching" in started.out, "the spy watches")
+        for _ in range(RACES):
+            assert rt("exec", name, "sleep", "0.02").rc == 0
+        (bundle.rootfs / "tmp/enough").touch()
+        wait_until(lambda: "programs" in started.out, "the spy reports")
+        foreign, met = started.out.splitlines()[1:3]
+        assert foreign == "foreign {}"
+        assert int(met.split()[1]) > 0, "the spy never met the runtime: the test shows nothing"
     finally:
         assert rt("delete", "--force", name).rc == 0
 
@@ -199,7 +257,7 @@ def test_a_console_is_a_terminal_whoever_shares_dev(rt: Runtime, make: "Callable
     swapper = subprocess.Popen([sys.executable, "-IS", "-c", SWAPPER, dev, canary])
     seen = {"right": 0, "refused": 0}
     try:
-        for _ in range(300 if FULL else 40):
+        for _ in range(RACES):
             result = rt("run", "--bundle", bundle.path, new_id())
             assert "secret" not in result.out
             if "terminal" in result.out:

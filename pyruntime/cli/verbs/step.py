@@ -25,6 +25,7 @@ def run(context: Context) -> int:
     talk = Talk(container_id, absolute(folder), script, auto)
     asked = parse(["pyruntime", "run", "--bundle", folder, "--", container_id])
     asked.globals = context.globals
+    context.config_file = f"{absolute(folder)}/config.json"
     try:
         return run_verb.run(Context(asked, context.log, Session(talk.decide, change)))
     except StepError as error:

@@ -23,6 +23,9 @@ def read(config: Config) -> "Iterator[Finding]":
 
 
 def _process(process: Process) -> "Iterator[Finding]":
+    for name in ("uid", "gid") if process.given("user") else ():
+        if not process.user.given(name):
+            yield finding.warning(f"process.user.{name}", "missing, taken as 0; the specification wants it written")
     if len(process.args) == 1 and " " in process.args[0].strip():
         words = ", ".join(quoted(word) for word in process.args[0].split())
         yield finding.warning("process.args[0]", f"one word with blanks; each word is an element: [{words}]")
