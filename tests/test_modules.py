@@ -17,6 +17,7 @@ C_MODULES = {
 LIFE = {"create", "start", "exec", "run", "delete"}
 READERS = {"state", "kill"}  # they never load a plan
 PLANNING = {"plan", "steps", "walk", "engine", "host"}
+TRACING = {"pyruntime.cli.tracing", "pyruntime.report.traces", "pyruntime.walk.recorder"}
 ROOT = Path(__file__).resolve().parent.parent
 LINE = re.compile(rb"^import time: +\d+ \| +\d+ \| +(\S+)\r?$", re.MULTILINE)
 
@@ -68,6 +69,7 @@ def assert_lean(verb: str, modules: "set[str]") -> None:
     foreign = {name for name in modules if name.split(".")[0] != "pyruntime"}
     assert foreign - C_MODULES == set(), f"{verb} loads what it must not"
     assert "look" not in packages(modules)
+    assert not modules & TRACING, f"{verb} pays for a trace that nobody asked for"
     assert not any("systemd" in name for name in modules), f"{verb} loads what only --systemd-cgroup needs"
     if verb in READERS:
         assert packages(modules) & PLANNING == set()
@@ -89,6 +91,17 @@ def test_a_verb_for_an_unknown_container_is_lean(launcher: Path, tmp_path: Path,
     assert status == (255 if verb == "exec" else 1)
     assert "pyruntime.cli.main" in modules
     assert_lean(verb, modules)
+
+
+def test_a_page_of_a_trace_costs_no_more_than_its_own_modules(launcher: Path, tmp_path: Path) -> None:
+    """html and pathlib were 12 ms of every traced command."""
+    page = tmp_path / "page.html"
+    _, modules = loaded(launcher, tmp_path, "--trace", str(page), "--root", str(tmp_path / "s"), "start", "nobody")
+    assert page.read_text().startswith("<!doctype html>")
+    ours = {name for name in modules if name.split(".")[0] == "pyruntime"}
+    assert modules - ours - C_MODULES == set()
+    assert ours & TRACING == TRACING
+    assert {name for name in ours if ".look" in name} == {"pyruntime.look", "pyruntime.look.trace"}
 
 
 @pytest.fixture

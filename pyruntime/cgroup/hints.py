@@ -135,6 +135,7 @@ def out_of_memory(directory: str | int) -> str:
         return "raise linux.resources.memory.limit"
     if not limit.isdecimal():
         return "the limit is that of a cgroup above; have it raised"
-    given = f"{int(limit) / (1 << 20):.1f}".removesuffix(".0")
+    size = int(limit)
+    given = f"{size >> 10} KiB" if size < 1 << 20 else f"{size / (1 << 20):.1f}".removesuffix(".0") + " MiB"
     need = f"starting takes up to {needs:.1f} MiB here"
-    return f"memory.max is {given} MiB, {need}; raise linux.resources.memory.limit"
+    return f"memory.max is {given}, {need}; raise linux.resources.memory.limit"

@@ -102,7 +102,7 @@ class MakeCgroup(Step):
         walker.texts["cgroup"] = directory
         walker.fds["cgroup"] = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         claim.write(container_of(walker))
-        walker.objects["oom_check"] = lambda: _out_of_memory(directory)
+        walker.objects["oom_check"] = lambda: told_of_memory(directory, oom_kills(directory) > 0)
 
     def undo(self, walker: "Walker") -> None:
         directory = walker.texts.get("cgroup")
@@ -117,9 +117,9 @@ class MakeCgroup(Step):
             fs.uncreate([path for path in made if path != directory] if isinstance(made, list) else [])
 
 
-def _out_of_memory(directory: str) -> str:
-    """`: why`, if the kernel has killed for want of memory in this cgroup."""
-    if not oom_kills(directory):
+def told_of_memory(directory: str, killed: bool) -> str:
+    """`: why`, if the kernel has killed for want of memory in this cgroup, else ""."""
+    if not killed:
         return ""
     from pyruntime.cgroup.hints import out_of_memory  # loaded on failure only
 

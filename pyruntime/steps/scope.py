@@ -11,7 +11,7 @@ from pyruntime.errors import Error
 from pyruntime.state import claim
 from pyruntime.state.store import Container
 from pyruntime.steps.base import HOST, Step
-from pyruntime.steps.record import container_of
+from pyruntime.steps.record import container_of, told_of_memory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class StartScope(Step):
         fs.enable_down(self.tree.mount, self.path, self.controllers)
         walker.fds["cgroup"] = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         claim.write(container_of(walker))
-        walker.objects["oom_check"] = lambda: oom_kills(directory) > 0 or self._why() == _OOM
+        walker.objects["oom_check"] = lambda: told_of_memory(directory, oom_kills(directory) > 0 or self._why() == _OOM)
 
     def _entered(self, pid: int) -> str:
         """The cgroup that the process is in by now. Raises Error if it is another one than the state tells of."""

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Build the site: scripts/lib/site.py PYTHON FOLDER, where PYTHON has Sphinx.
+"""Build the site: scripts/lib/site.py PYTHON FOLDER [PICTURES], where PYTHON has Sphinx.
 
-The pages are copied first, and those made from tables are added: the coverage of config.json from spec/config.tsv.
+The pages are copied first, and what is not written there is added: the coverage of config.json from spec/config.tsv,
+the workshops, and the pictures that scripts/lib/pictures.py made in the folder PICTURES. A page says where one of them
+goes by a comment, `<!-- picture: NAME: what it shows -->`, which nobody sees where there are none.
 """
 
 import csv
+import re
 import shutil
 import subprocess
 import sys
@@ -34,7 +37,41 @@ def coverage(version: str) -> str:
     return HEAD.format(version=version) + "\n".join(lines) + "\n"
 
 
-def build(python: str, target: Path) -> int:
+PICTURE = re.compile(r"^<!-- picture: ([\w-]+): (.+) -->$", re.MULTILINE)
+
+
+def illustrate(pages: Path, pictures: Path) -> None:
+    """Put the pictures where the pages want them."""
+    shutil.copytree(pictures, pages / "pictures")
+    made = {path.stem: path.name for path in pictures.iterdir() if path.suffix in (".svg", ".png")}
+    for page in pages.rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        shown = PICTURE.sub(lambda found: _figure(made, *found.groups()), text)
+        if shown != text:
+            page.write_text(shown, encoding="utf-8")
+
+
+def _figure(made: "dict[str, str]", name: str, caption: str) -> str:
+    if name not in made:
+        return ""
+    whole = ":target: ../trace.html\n" if name == "trace" else ""  # the page itself, which is alive
+    return f":::{{figure}} /pictures/{made[name]}\n:alt: {caption}\n{whole}\n{caption}\n:::"
+
+
+def workshops(pages: Path) -> None:
+    """The workshops as pages; what they link to in the tree's other folders is plain text there."""
+    folder = pages / "workshops"
+    folder.mkdir()
+    for page in (ROOT / "examples/workshops").glob("*.md"):
+        text = page.read_text(encoding="utf-8").replace("](../../docs/", "](../")
+        (folder / page.name).write_text(text, encoding="utf-8")
+    index = pages / "index.md"
+    index.write_text(
+        index.read_text(encoding="utf-8").replace("](../examples/workshops/", "](workshops/"), encoding="utf-8"
+    )
+
+
+def build(python: str, target: Path, pictures: "Path | None" = None) -> int:
     """Sphinx's exit status; a warning makes it 1."""
     sys.path.insert(0, str(ROOT))
     from pyruntime.version import SPEC
@@ -43,10 +80,16 @@ def build(python: str, target: Path) -> int:
         pages = Path(folder) / "docs"
         shutil.copytree(ROOT / "docs", pages)
         (pages / "reference/config.md").write_text(coverage(SPEC), encoding="utf-8")
+        workshops(pages)
+        if pictures:
+            illustrate(pages, pictures)
         shutil.copytree(ROOT / "pyruntime", Path(folder) / "pyruntime", ignore=shutil.ignore_patterns("__pycache__"))
         words = [python, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", str(pages), str(target)]
-        return subprocess.run(words, check=False).returncode
+        status = subprocess.run(words, check=False).returncode
+    if pictures and (pictures / "trace.html").exists():
+        shutil.copy(pictures / "trace.html", target)
+    return status
 
 
 if __name__ == "__main__":
-    sys.exit(build(sys.argv[1], Path(sys.argv[2])))
+    sys.exit(build(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]) if sys.argv[3:] else None))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.errors.classifiers import OTHER, kind
 from tests.system import leaks
 from tests.system.harness import Bundle, Runtime, new_id, wait_until
 
@@ -162,10 +163,13 @@ def test_a_paused_container_stands_still(rt: Runtime, limited: Limited) -> None:
 @pytest.mark.parametrize(
     ("resources", "words"),
     [
-        ({"memory": {"limit": 4096}}, "memory limit too low"),
-        ({"pids": {"limit": 10}, "memory": {"limit": 1 << 16}}, "memory limit too low"),
+        (
+            {"memory": {"limit": 4096}},
+            "OOM-killed (memory limit too low?): memory.max is 4 KiB, ",
+        ),
+        ({"pids": {"limit": 10}, "memory": {"limit": 1 << 16}}, "; raise linux.resources.memory.limit"),
         ({"cpu": {"quota": 500, "period": 100000}}, "linux.resources.cpu.quota"),
-        ({"cpu": {"cpus": "63"}}, "linux.resources.cpu.cpus"),
+        ({"cpu": {"cpus": "63"}}, "linux.resources.cpu.cpus: this host has CPUs "),
         ({"blockIO": {"throttleReadBpsDevice": [{"major": 250, "minor": 250, "rate": 1}]}}, "throttleReadBpsDevice"),
         ({"hugepageLimits": [{"pageSize": "3MB", "limit": 3 * MIB}]}, "hugepageLimits"),
     ],
@@ -178,6 +182,7 @@ def test_a_limit_that_can_not_be(rt: Runtime, bundle: Bundle, resources: "dict[s
     assert (result.rc, result.out) == (1, ""), result
     assert len(result.err.splitlines()) == 1, result
     assert words in result.err, result
+    assert kind(result.err) == OTHER
 
 
 def test_a_limit_below_what_is_used(rt: Runtime, limited: Limited) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from pyruntime.cgroup.systemd.manager import Manager, Taken
 from pyruntime.cgroup.systemd.properties import of_unit
+from tests.errors.classifiers import OTHER, kind
 from tests.guest.engines import call, done
 from tests.system import leaks
 from tests.system.harness import PREFIX, Bundle, Runtime, chown_tree, new_id, wait_until
@@ -294,6 +295,18 @@ def test_a_unit_that_can_not_be(
     assert (result.rc, result.out) == (1, ""), result
     assert len(result.err.splitlines()) == 1, result
     assert all(word in result.err for word in words), result
+    assert is_gone(unit_of(id))
+
+
+def test_too_little_memory_to_start(rt: Runtime, bundle: Bundle) -> None:
+    """The same line as without systemd, which may have removed the cgroup by then."""
+    id = new_id()
+    bundle.linux["resources"]["memory"] = {"limit": 1 << 16}
+    result = rt.run(bundle.sh("echo RAN"), id=id, timeout=60)
+    assert (result.rc, result.out) == (1, ""), result
+    assert "container init was OOM-killed (memory limit too low?): " in result.err, result
+    assert "raise linux.resources.memory.limit" in result.err, result
+    assert kind(result.err) == OTHER
     assert is_gone(unit_of(id))
 
 

@@ -421,7 +421,7 @@ def test_too_little_memory_to_start(rt: Runtime, bundle: Bundle) -> None:
         pytest.skip("needs the memory controller in the cgroup v2 tree")
     put(bundle.config, "linux.resources.memory", {"limit": 1 << 19})
     text = said(rt.run(bundle, log=True))
-    assert text.startswith("container init was OOM-killed (memory limit too low?): memory.max is 0.5 MiB, ")
+    assert text.startswith("container init was OOM-killed (memory limit too low?): memory.max is 512 KiB, ")
     assert kind(text) == OTHER
 
 

@@ -28,7 +28,10 @@ def _last(verdicts: "list[Verdict]", purpose: str) -> str:
     for_whom = f" for {purpose}" if purpose else ""
     if unmet:
         return f"{unmet} of {len(verdicts)} needs unmet{for_whom}"
-    return f"{unseen} of {len(verdicts)} could not be looked at" if unseen else f"every need is met{for_whom}"
+    if unseen:
+        return f"{unseen} of {len(verdicts)} could not be looked at"
+    warnings = sum(verdict.level == WARN for verdict in verdicts)
+    return f"every need is met{for_whom}" + (f"; {warnings} warning{'s' * (warnings != 1)}" if warnings else "")
 
 
 def document(verdicts: "list[Verdict]", purpose: str) -> "dict[str, object]":

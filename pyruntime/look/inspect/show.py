@@ -71,7 +71,9 @@ def _title(subject: Json) -> str:
         words += [container["status"], f"bundle {container['bundle']}"]
     if container or inside or subject.get("host"):
         words.append(f"pid {subject['pid']}{inside}")
-    words += [f"up {_duration(process['seconds'])}", process["name"]]
+    words.append(f"up {_duration(process['seconds'])}")
+    if not container:
+        words.append(process["name"])
     return "  ".join(words)
 
 

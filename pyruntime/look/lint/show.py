@@ -1,6 +1,10 @@
 """Findings as lines for people, and as JSON for programs."""
 
+import os
+from textwrap import wrap
+
 from pyruntime.errors import one_line
+from pyruntime.look.lines import room
 from pyruntime.look.lint.finding import ERROR, NOTE, WARNING, Finding
 from pyruntime.look.lint.lint import Report
 from pyruntime.look.lint.places import line_of
@@ -15,12 +19,18 @@ def text(report: Report, paint: Paint) -> str:
     found = _sorted(report)
     rows = [(f"{report.file}:{line}" if line else report.file, item) for line, item in found]
     width = max((len(place) for place, _ in rows), default=0)
-    told = [f"{place:<{width}}  {paint(_ROLES[i.level], f'{i.level:<7}')}  {_said(i)}\n" for place, i in rows]
+    heads = [f"{place:<{width}}  {paint(_ROLES[item.level], f'{item.level:<7}')}  " for place, item in rows]
+    told = [f"{head}{_said(item, width + 11)}\n" for head, (_, item) in zip(heads, rows, strict=True)]
     return "".join([*told, summary(report)])
 
 
-def _said(item: Finding) -> str:
-    return one_line(f"{item.path}: {item.problem}" if item.path else item.problem)
+def _said(item: Finding, column: int) -> str:
+    """On one line, which tools look for; on a terminal folded behind the column where it begins."""
+    said = one_line(f"{item.path}: {item.problem}" if item.path else item.problem)
+    if not os.isatty(1):
+        return said
+    folded = wrap(said, max(room() - column, 40), break_on_hyphens=False)
+    return f"\n{'':{column}}".join(folded)
 
 
 def _sorted(report: Report) -> "list[tuple[int | None, Finding]]":

@@ -26,7 +26,7 @@ _HELP = """\
 """
 _PROMPT = "[Enter] do it  [s]hell  [l]ook  [d]iff  [w]hy  [c]onfig  [u]ntil N  [q]uit  [h]elp > "
 
-_HANG = 16  # where the text of a step that was passed begins
+_HANG = 18  # where the text of a step that was passed begins
 
 
 class Talk:

@@ -33,7 +33,8 @@ def test_every_purpose_is_examined_here(launcher: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("verdicts", "status", "last"),
     [
-        ([ok("a"), warn("b")], 0, "every need is met"),
+        ([ok("a"), warn("b")], 0, "every need is met; 1 warning"),
+        ([ok("a")], 0, "every need is met"),
         ([ok("a"), fail("b", "c")], 1, "1 of 2 needs unmet"),
         ([unknown("a"), ok("b")], 2, "1 of 2 could not be looked at"),
         ([unknown("a"), fail("b", "c")], 1, "1 of 2 needs unmet"),
