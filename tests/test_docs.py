@@ -255,6 +255,15 @@ def test_texts_that_callers_match_are_in_the_code() -> None:
         assert any(wanted in text for text in texts), f"no code says {wanted}"
 
 
+def test_the_readme_has_the_numbers_of_the_comparison_with_runc() -> None:
+    """Both by hand, so that at least they are the same."""
+    page = (ROOT / "docs/how-to/conformance.md").read_text(encoding="utf-8")
+    (all_of_it,) = re.findall(r"^\| \*\*all\*\* \| (\d+) \| \d+ \| \d+ \| (\d+) \|", page, re.MULTILINE)
+    told = re.search(r"runc passes (\d+) tests, pyruntime (\d+)\.", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert told is not None
+    assert told.groups() == all_of_it
+
+
 def test_words_of_the_kernel() -> None:
     table = rows(section("docs/reference/errors.md", "Words of the kernel"))
     assert len(table) == 5

@@ -89,30 +89,32 @@ def photograph(page: Path, target: Path, size: str) -> None:
         subprocess.run(shot, check=True, capture_output=True, timeout=120)
 
 
+SHOTS: "dict[str, tuple[list[str], tuple[str, ...]]]" = {
+    "explain": (["explain", "box"], ()),
+    "explain-step": (["explain", "box", "24"], ()),
+    "step": (["step", "box", "b1"], WALK),
+    "doctor": (["doctor"], ()),
+    "check": (["check", "--config", "typo.json"], ()),
+    "inspect": (["inspect", "b2"], ()),
+}
+
+
 def main(target: Path) -> None:
     """Make every picture."""
     target.mkdir(parents=True, exist_ok=True)
+    page = target / "trace.html"
     with tempfile.TemporaryDirectory() as place:
         folder, state = Path(place), ("--root", f"{place}/state")
-        trace = (*state, "--trace", str(target / "trace.html"))
+        trace = (*state, "--trace", str(page))
         bundles(folder)
-        shots: "dict[str, tuple[list[str], tuple[str, ...]]]" = {
-            "explain": (["explain", "box"], ()),
-            "explain-step": (["explain", "box", "24"], ()),
-            "step": (["step", "box", "b1"], WALK),
-            "doctor": (["doctor"], ()),
-            "check": (["check", "--config", "typo.json"], ()),
-            "inspect": (["inspect", "b2"], ()),
-        }
         quietly(folder, *trace, "run", "-d", "-b", "box", "b2")
         try:
-            for name, (command, typed) in shots.items():
+            for name, (command, typed) in SHOTS.items():
                 text = shown([*state, *command], folder, typed).replace(f"{place}/", "/srv/")
                 drawn(f"pyruntime {' '.join(command)}", text, target / f"{name}.svg")
             quietly(folder, *trace, "exec", "b2", "true")
         finally:
             quietly(folder, *trace, "delete", "--force", "b2")
-    page = target / "trace.html"
     page.write_text(page.read_text(encoding="utf-8").replace(f"{place}/", "/srv/"), encoding="utf-8")
     photograph(page, target / "trace.png", "1100,960")
 

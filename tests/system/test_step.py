@@ -92,7 +92,7 @@ def test_a_shell_inside(rt: Runtime, bundle: Bundle) -> None:
 def test_a_word_leads_to_a_step(step: "Callable[..., Result]") -> None:
     out = step("u sethostname", "u no such thing", "q").out
     assert re.search(r"^step \d+ of \d+: sethostname inside\n.*\n> u no such thing\n", out, re.MULTILINE)
-    assert "no step after this one does anything with 'no such thing'" in out
+    assert "no stop after this one is at a step with 'no such thing'" in out
 
 
 def test_a_shell_is_brought_where_there_is_none(rt: Runtime, make: "Callable[..., Bundle]", tmp_path: Path) -> None:

@@ -122,6 +122,13 @@ def test_a_shell_at_every_stop_beside_a_module(rt: Runtime, wasm: Wasm) -> None:
     assert (status, RUNS in text) == (0, True)
 
 
+def test_nobody_stops_under_the_filter(rt: Runtime, wasm: Wasm, tmp_path: Path) -> None:
+    """The module's filter is loaded before it is entered, so there is no stop to go to."""
+    (tmp_path / "script").write_text("u enter the Wasm module\nq\n")
+    result = rt("step", "--script", tmp_path / "script", wasm(hello()).write().path, new_id(), timeout=60)
+    assert (result.rc, "no stop after this one is at a step with 'enter the Wasm module'" in result.out) == (0, True)
+
+
 def every_quit(rt: Runtime, bundle: Bundle, folder: Path, each: int) -> int:
     """Walk to every `each`-th stop and quit there; the number of stops."""
     bundle.write()

@@ -1,12 +1,10 @@
 """`setup`: tell an engine of us, or show what there is to tell."""
 
 import os
-import shutil
-import sys
 
 from pyruntime.cli.context import Context, write_out
 from pyruntime.errors import UsageError
-from pyruntime.look.setup.places import ENGINES, Plan
+from pyruntime.look.setup.places import ENGINES, Plan, program
 from pyruntime.look.setup.snippets import RUNTIME_CLASS
 
 
@@ -24,17 +22,10 @@ def run(context: Context) -> int:
     host = (options.text("host") or "").rstrip("/")
     if host and not os.path.isdir(host):
         raise UsageError(f"setup --host {host}: no such directory; name the place where the host's root is mounted")
-    plan = ENGINES[name](host, options.text("program") or _program())
+    plan = ENGINES[name](host, options.text("program") or program())
     if undo:
         return _undo(plan)
     return _write(plan) if write else _show(plan)
-
-
-def _program() -> str:
-    """Where PATH finds us, if that is this very file; engines want a path that survives an upgrade."""
-    own = os.path.realpath(sys.argv[0])
-    found = shutil.which("pyruntime")
-    return found if found and os.path.realpath(found) == own else own
 
 
 def _show(plan: Plan) -> int:

@@ -45,7 +45,7 @@ def docker() -> "Iterator[Verdict]":
     if ours:
         yield ok(f"{_DOCKER} names us: docker run --runtime {ours[0]}")
     else:
-        yield fail(f"{_DOCKER} has no runtime at {_self()}", _set_up("docker"))
+        yield fail(f"{_DOCKER} has no runtime at {places.program()}", _set_up("docker"))
     yield from _driver(settings.get("exec-opts"))
 
 
@@ -158,7 +158,7 @@ def _unnamed(files: configs.Files, who: str, engine: str, needed: bool) -> "Iter
     if files.closed:
         yield unknown(f"{' '.join(files.closed)} can't be read")
         return
-    text = f"no configuration of {who} names {_self()}"
+    text = f"no configuration of {who} names {places.program()}"
     yield (
         fail(text, _set_up(engine))
         if needed
@@ -167,13 +167,7 @@ def _unnamed(files: configs.Files, who: str, engine: str, needed: bool) -> "Iter
 
 
 def _set_up(engine: str) -> str:
-    return f"{_self()} setup {engine} --write, then what it says last"
-
-
-def _self() -> str:
-    """The path engines should be given: where PATH finds us, if that is this very file."""
-    found = shutil.which("pyruntime")
-    return found if found and _is_us(found) else os.path.abspath(sys.argv[0])
+    return f"{places.program()} setup {engine} --write, then what it says last"
 
 
 def _is_us(path: str) -> bool:

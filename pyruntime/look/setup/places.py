@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 
 from pyruntime.errors import Error
@@ -18,6 +20,13 @@ K0S = "/etc/k0s"
 MICROK8S = "/var/snap/microk8s/current/args"
 _OWN = "50-pyruntime"
 _BASE = '{{ template "base" . }}\n\n'
+
+
+def program() -> str:
+    """Our path for engines: where PATH finds us, if that is this very file; it is to survive an upgrade."""
+    own = os.path.realpath(sys.argv[0])
+    found = shutil.which("pyruntime")
+    return found if found and os.path.realpath(found) == own else own
 
 
 class Plan:

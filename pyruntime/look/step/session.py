@@ -28,6 +28,12 @@ _FILTERS = (LoadSeccomp, FilterGuest)
 _LAST = (*_FILTERS, Execve, EnterModule)
 
 
+def stops(steps: "list[Step]") -> int:
+    """Before how many of the steps one can stop: under the container's filter a question could be the end."""
+    filters = [index for index, step in enumerate(steps) if isinstance(step, _FILTERS)]
+    return filters[-1] + 1 if filters else len(steps)
+
+
 class Stop:
     """The walk stands before step `index`; `pid` is who is going to do it."""
 
@@ -45,7 +51,7 @@ class Session:
         self.change = change
         self.left = False
         self._ordinary = os.geteuid() != 0  # asked here: in a user namespace of its own, init is uid 0
-        self._silent = 1 << 30
+        self._silent = 0
 
     def watch(self, walker: Walker) -> None:
         """Fork: the child goes on with the walk, we attend to its stops and end with its exit status."""
@@ -74,11 +80,10 @@ class Session:
         if self.change is not None:
             self.change.enter()
         walker.fds[_SLOT] = end.detach()
-        for index, step in enumerate(walker.steps):
+        for step in walker.steps:
             if isinstance(step, PassDescriptors):
                 step.slots = (*step.slots, _SLOT)
-            if isinstance(step, _FILTERS):  # under the container's filter a question could be the end
-                self._silent = index + 1
+        self._silent = stops(walker.steps)
         walker.trace = lambda index, step: self._ask(walker, index, step)
 
     def _ask(self, walker: Walker, index: int, step: Step) -> None:

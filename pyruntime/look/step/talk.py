@@ -12,7 +12,7 @@ from pyruntime.look.lines import cut, near, room
 from pyruntime.look.lint.places import line_of, lines
 from pyruntime.look.page import page
 from pyruntime.look.step import snapshot
-from pyruntime.look.step.session import Stop
+from pyruntime.look.step.session import Stop, stops
 from pyruntime.look.step.shell import open_shell
 from pyruntime.report.paint import Paint
 from pyruntime.steps.base import HOST, Step
@@ -98,7 +98,7 @@ class Talk:
                 self._until = _aim(rest.strip(), steps, stop)
                 if self._until:
                     return True
-                self._say(f"  no step after this one does anything with {rest.strip()!r}")
+                self._say(f"  no stop after this one is at a step with {rest.strip()!r}")
             else:
                 self._answer(word, steps, stop)
 
@@ -165,7 +165,7 @@ def _aim(where: str, steps: "list[Step]", stop: Stop) -> int:
     """The number of the step to go on to: given as such, or by a word of what it does; 0 if no later one does that."""
     if not where or where.isdecimal():
         return int(where or len(steps) + 1)
-    later = enumerate(steps[stop.index + 1 :], stop.index + 2)
+    later = enumerate(steps[stop.index + 1 : stops(steps)], stop.index + 2)
     return next((number for number, step in later if where in step.describe()), 0)
 
 

@@ -19,17 +19,20 @@ _SLAVES = "nothing happens: in a user namespace of its own the kernel makes its 
 
 
 class Change:
-    """One change of a plan: what it does to the list, and what is to be learnt from it."""
+    """One change of a plan: what it does to the list, what is to be learnt, and what config.json must ask for."""
 
-    def __init__(self, name: str, lesson: str, alter: "Callable[[list[Step]], int]") -> None:
+    def __init__(self, name: str, lesson: str, alter: "Callable[[list[Step]], int]", asks: str) -> None:
         self.name = name
         self.lesson = lesson
         self.alter = alter
+        self.asks = asks
 
     def apply(self, steps: "list[Step]") -> str:
         """Change the list in place; what is to be learnt. Raises UsageError when there is nothing in it to change."""
         if not self.alter(steps):
-            raise UsageError(f"--what-if {self.name}: the plan of this bundle has no such step")
+            raise UsageError(
+                f"--what-if {self.name}: the plan of this bundle has no such step; config.json needs {self.asks}"
+            )
         if self.alter is _skip_private and any(isinstance(step, WriteIdMap) for step in steps):
             return _SLAVES
         return self.lesson
@@ -74,15 +77,18 @@ def _no_pids_limit(steps: "list[Step]") -> int:
     return count
 
 
+_SHARED = "mounts made inside are seen outside, and pivot_root refuses a shared root"
+_BELOW = "the host's tree is still mounted below: a root process finds its way out"
+_EMPTY = "/proc is what the rootfs has there: ps shows nothing"
+_BOMB = "a fork bomb takes the whole host's process table"
+_MOUNTS = '{"type": "mount"} in linux.namespaces'
 CHANGES = {
     change.name: change
     for change in (
-        Change(
-            "skip-private", "mounts made inside are seen outside, and pivot_root refuses a shared root", _skip_private
-        ),
-        Change("chroot", "the host's tree is still mounted below: a root process finds its way out", _chroot),
-        Change("no-proc", "/proc is what the rootfs has there: ps shows nothing", _no_proc),
-        Change("no-pids-limit", "a fork bomb takes the whole host's process table", _no_pids_limit),
+        Change("skip-private", _SHARED, _skip_private, _MOUNTS),
+        Change("chroot", _BELOW, _chroot, f"{_MOUNTS}, and the command no --no-pivot"),
+        Change("no-proc", _EMPTY, _no_proc, "a mount of type proc"),
+        Change("no-pids-limit", _BOMB, _no_pids_limit, "linux.resources.pids.limit"),
     )
 }
 
