@@ -7,8 +7,6 @@ that a user never meets a traceback. Nothing here may fail for what the caller's
 import gc
 import posix as os
 
-from pyruntime.pack import preload
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,8 +18,6 @@ def launch(argv: "list[str]") -> int:
     """Run the command line and return its exit status. Whatever escapes becomes one line on standard error."""
     try:
         fill_standard_streams()
-        gc.disable()  # importing leaves no garbage, and looking for it costs a millisecond
-        preload(argv)
         from pyruntime.cli.main import main
 
         gc.freeze()

@@ -31,3 +31,10 @@ def absolute(path: str, base: "str | None" = None) -> str:
         except OSError as error:
             raise Error(f"{path}: the current directory is unusable: {explain_oserror(error)}") from None
     return clean(f"{base}/{path}")
+
+
+def inside(path: str, root: str) -> "str | None":
+    """A clean path below the directory `root` as it is called from there: `/`, `/a/b`; None if it is not below."""
+    if path == root:
+        return "/"
+    return path[len(root) :] if root != "/" and path.startswith(f"{root}/") else None

@@ -1,6 +1,7 @@
 """What every test may ask for: the launcher of this tree, and to be skipped where the rights are missing."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def launcher() -> Path:
     """bin/pyruntime of this tree."""
     return ROOT / "bin" / "pyruntime"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was not tested, a line for each reason; in front of the failures, which so come last."""
+    skipped = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    if skipped:
+        terminalreporter.write_sep("=", "skipped, and why")
+    for reason, times in sorted(skipped.items()):
+        terminalreporter.write_line(f"{times:5d}  {reason}")
+
+
+def _reason(report: "pytest.TestReport | pytest.CollectReport") -> str:
+    assert isinstance(report.longrepr, tuple)  # file, line, "Skipped: reason"
+    return str(report.longrepr[2]).removeprefix("Skipped: ")

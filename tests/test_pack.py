@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pyruntime import pack
+from pyruntime import pack, packing
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = "/usr/bin/python3"
@@ -65,7 +65,7 @@ def test_without_packs_everything_is_imported(tree: Path) -> None:
 def test_a_pack_holds_all_that_its_verb_imports(tree: Path, verb: str) -> None:
     write(tree)
     ours = {name for name in imported(tree, verb) if name.startswith("pyruntime")}
-    assert ours == {"pyruntime", "pyruntime.launch", "pyruntime.pack"}
+    assert ours == {"pyruntime", "pyruntime.pack"}
 
 
 @pytest.mark.parametrize("python", OTHERS)
@@ -102,11 +102,18 @@ def test_a_pack_is_not_used_once_a_source_has_changed(tree: Path, change: "Calla
         assert not is_used(tree)
 
 
-@pytest.mark.parametrize("size", [0, 3, 4, 100, -1])
+@pytest.mark.parametrize("size", [0, 3, 4, 7, 100, -1])
 def test_a_pack_cut_short_is_not_used(tree: Path, size: int) -> None:
     write(tree)
     path = pack_of(tree)
     path.write_bytes(path.read_bytes()[:size])
+    assert not is_used(tree)
+
+
+def test_what_a_damaged_pack_lacks_is_imported(tree: Path) -> None:
+    write(tree)
+    path = pack_of(tree)
+    path.write_bytes(path.read_bytes()[:-1000] + bytes(1000))
     assert not is_used(tree)
 
 
@@ -131,7 +138,7 @@ def test_packs_are_replaced_and_leave_nothing_else(tree: Path) -> None:
     after = pack_of(tree).stat()
     assert (before.st_ino, before.st_size) != (after.st_ino, 0)
     assert after.st_mode & 0o777 == 0o644
-    assert len(list(pack_of(tree).parent.glob("pack-*"))) == len(pack.VERBS) + len(pack.THEMES)
+    assert len(list(pack_of(tree).parent.glob("pack-*"))) == len(pack.VERBS) + len(packing.THEMES)
 
 
 def test_a_flags_value_that_looks_like_a_verb_does_no_harm(tree: Path) -> None:

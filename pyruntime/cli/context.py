@@ -4,6 +4,7 @@ import posix as os
 
 from pyruntime.cli.grammar import Invocation
 from pyruntime.errors import Error, UsageError, explain_oserror, one_line
+from pyruntime.pathtext import absolute
 from pyruntime.report.log import Log
 from pyruntime.state.ids import check_id
 
@@ -35,6 +36,7 @@ class Context:
         self.arguments = asked.arguments
         self.log = log
         self.watcher = watcher
+        self.folder = ""  # the bundle, where it was named in the place of the id
         self.config_file = ""  # the absolute path of the configuration that was read
 
     @property
@@ -54,6 +56,18 @@ class Context:
     def id(self) -> str:
         """The container id, checked. Raises UsageError."""
         return check_id(self.arguments[0])
+
+    def take_folder_for_bundle(self) -> None:
+        """Take `run FOLDER` for `run --bundle FOLDER NAME` where FOLDER holds a config.json; NAME is its last part.
+
+        An id that lies beside a config.json stays one, as callers of runc mean it.
+        """
+        folder = self.arguments[0]
+        if self.options.given("bundle") or self.options.given("config"):
+            return
+        if ("/" in folder or not _is_there("config.json")) and _is_there(f"{folder}/config.json"):
+            self.folder = folder
+            self.arguments = [absolute(folder).rpartition("/")[2], *self.arguments[1:]]
 
     @property
     def rootless(self) -> "bool | None":
@@ -87,6 +101,14 @@ class Context:
         from pyruntime.state.store import load
 
         return load(self.root, self.id, lock)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        os.stat(path)
+    except (OSError, ValueError):  # ValueError: a NUL in it
+        return False
+    return True
 
 
 def write_out(text: str) -> None:

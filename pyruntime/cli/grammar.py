@@ -130,7 +130,7 @@ def _parse(argv: "list[str]", globals_: Options) -> Invocation:
         return Invocation(globals_, None, Options(()), [], globals_.flag("help"))
     verb = VERBS.get(words[0])
     if verb is None:
-        raise _unknown_verb(words[0])
+        raise _unknown_verb(words)
     table = (*verb.options, HELP)
     options = Options(table)
     arguments = _read(iter(words[1:]), options, table, verb)
@@ -222,9 +222,10 @@ def _count(program: str, verb: "Verb", arguments: "list[str]") -> None:
     raise CommandLineError(f'{name}: "{verb.name}" requires {wanted} argument(s)', verb)
 
 
-def _unknown_verb(word: str) -> CommandLineError:
-    hint = _near(word, {name: name for name in VERBS})
-    return CommandLineError(f'unknown command "{word}"{hint}', None, 3)
+def _unknown_verb(words: "list[str]") -> CommandLineError:
+    hint = _near(words[0], {name: name for name in VERBS})
+    asked = f"No help topic for {words[0]!a}: " if words[1:2] in (["-h"], ["--help"]) else ""
+    return CommandLineError(f'{asked}unknown command "{words[0]}"{hint}', None, 3)
 
 
 def _unknown_flag(dashed: str, known: "dict[str, Option]", verb: "Verb | None") -> CommandLineError:

@@ -15,10 +15,11 @@ _INDENT = "   "
 
 def app_help(prog: str) -> str:
     """The help of the whole program, at most 80 columns wide, with a newline at the end."""
+    name = prog if prog == "runc" else f"{prog}, a drop-in for runc"
     parts = [
-        _section("NAME", [f"{prog} - run containers as the OCI runtime specification says"]),
+        _section("NAME", [f"{name} - Open Container Initiative runtime"]),
         _section("USAGE", [f"{prog} [GLOBAL OPTIONS] COMMAND [OPTIONS] [ARGUMENTS]"]),
-        _section("VERSION", [f"{VERSION}, runtime-spec {SPEC}"]),
+        _section("VERSION", [f"pyruntime {VERSION}, runtime-spec {SPEC}"]),
         _commands(),
         _section("GLOBAL OPTIONS", _options(GLOBALS)),
         f"{prog} help COMMAND tells more about a command.\n",

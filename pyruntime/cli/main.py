@@ -116,10 +116,20 @@ def _log(globals_: Options) -> Log:
 
 
 def _failed(log: "Log | None", context: "Context | None", asked: Invocation, text: str, code: "int | None") -> int:
-    """Tell the error once and give the exit status: the error's own, else 255 for exec and 1 for the rest."""
+    """Tell the error once and give the exit status: the error's own, else 255 for exec and 1 for the rest.
+
+    255 for `run` in the foreground too, if its program was found and can't be executed: runc's init ends so.
+    """
     prefix = "exec failed: " if asked.verb == "exec" else ""
     _say(log or _log_of(asked.globals), prefix + text, asked, context)
-    return code if code is not None else 255 if asked.verb == "exec" else 1
+    if code is not None:
+        return code
+    return 255 if asked.verb == "exec" or (_of_execve(asked, text) and not asked.options.flag("detach")) else 1
+
+
+def _of_execve(asked: "Invocation | None", text: str) -> bool:
+    """Whether it is `run` that fails, and all that failed was to execute the program."""
+    return asked is not None and asked.verb == "run" and text.startswith("exec ")
 
 
 def _say(log: Log, text: str, asked: "Invocation | None" = None, context: "Context | None" = None) -> None:
@@ -132,6 +142,11 @@ def _say(log: Log, text: str, asked: "Invocation | None" = None, context: "Conte
             return
         except Exception:  # no fault of the telling may hide what is to be told
             pass
+    if _of_execve(asked, text) and log.bare:
+        from pyruntime.report.longform import Parts
+
+        log.tell(Parts(text).error)  # as runc, which leaves the word to the container's process by then
+        return
     log.error(text)
 
 

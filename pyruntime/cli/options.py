@@ -222,7 +222,8 @@ _VERBS = (
         "run",
         "ID",
         "create and start, then wait and delete",
-        "In the foreground the exit status is that of the container's process, 128+N if signal N ended it.",
+        "In the foreground the exit status is that of the container's process, 128+N if signal N ended it. A folder "
+        "with a config.json may be named in place of the ID: it is the bundle then, and its name the ID.",
         "run --bundle /srv/box box1",
         _RUN,
     ),

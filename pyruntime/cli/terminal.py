@@ -16,9 +16,10 @@ def told(asked: "Invocation | None", text: str, context: "Context | None" = None
     if asked is not None and asked.verb in _OF_A_BUNDLE:
         path = _path(parts)
         file = context.config_file if context is not None else ""
-        place = f"{_file(asked)}{_line(file, path)}  {path}" if path else ""
+        bundle = _bundle(asked, context)
+        place = f"{_file(asked, bundle)}{_line(file, path)}  {path}" if path else ""
         number = _number(context, parts) if context is not None and parts.walked else 0
-        advice = f"pyruntime explain {_bundle(asked)} {number}" if number else ""
+        advice = f"pyruntime explain {bundle} {number}" if number else ""
     return longform.text(parts, place, advice, _width())
 
 
@@ -29,17 +30,19 @@ def _width() -> int:
         return 80
 
 
-def _bundle(asked: Invocation) -> str:
+def _bundle(asked: Invocation, context: "Context | None") -> str:
     """The bundle as the command line has it."""
-    named = asked.options.text("bundle")
+    named = asked.options.text("bundle") if "bundle" in asked.options else ""
+    if not named and context is not None:
+        named = context.folder
     if not named and asked.verb in ("step", "explain") and asked.arguments:
         named = asked.arguments[0]
     return named or "."
 
 
-def _file(asked: Invocation) -> str:
+def _file(asked: Invocation, bundle: str) -> str:
     named = asked.options.text("config") if "config" in asked.options else ""
-    bundle = _bundle(asked).rstrip("/")
+    bundle = bundle.rstrip("/")
     return named or ("config.json" if bundle == "." else f"{bundle}/config.json")
 
 

@@ -24,10 +24,13 @@ def _rlimit(value: object, path: str) -> str:
 
 
 class User(Record):
-    """Ids as they are inside the user namespace; `umask` of init is 0022 when absent."""
+    """Ids as they are inside the user namespace; `umask` of init is 0022 when absent.
 
-    uid: int = need(identifier)
-    gid: int = need(identifier)
+    The specification wants both ids; runc takes one that is not there as 0, and callers have come to leave it out.
+    """
+
+    uid: int = otherwise(identifier, 0)
+    gid: int = otherwise(identifier, 0)
     umask: "int | None" = maybe(integer(0, 0o777))
     additionalGids: "list[int]" = many(identifier)
 

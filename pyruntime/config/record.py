@@ -7,7 +7,9 @@
 
     user = User.read({"uid": 0}, "process.user")
 
-Keys that no field names are ignored, as the spec's section "Extensibility" demands; `null` is the same as absent.
+Keys that no field names are ignored, as the spec's section "Extensibility" demands; `null` is the same as absent. A key
+that differs in upper and lower case only is no such key: runc's JSON reader takes `nonewprivileges` for
+`noNewPrivileges`, and what it confines by must confine here too.
 A record is a value: it is never changed, `replace` makes a changed copy. Only what was given is stored in it, the rest
 shines through from the class, so `given` and `to_json` know the difference.
 """
@@ -110,8 +112,10 @@ class Record:
             raise wrong("an object", value, path)
         fields, content, prefix = cls._fields, {}, f"{path}." if path else ""
         for key, item in value.items():
-            field = fields.get(key)
+            field = fields.get(key) or cls.folded(key)
             if field is not None and item is not None:
+                if field.name in content:
+                    raise ConfigError(prefix + key, "is there twice, in upper and lower case; remove one of them")
                 content[field.name] = field.check(item, prefix + key)
         for field in cls._needed:
             if field.name not in content:
@@ -119,6 +123,17 @@ class Record:
         self = cls.__new__(cls)
         self.__dict__.update(content)
         return self
+
+    @classmethod
+    def folded(cls, key: str) -> "_Field | None":
+        """The field that a key names but for upper and lower case, one letter for one; None if there is none."""
+        plain = key.casefold()
+        if len(plain) != len(key):
+            return None
+        for name, field in cls._fields.items():
+            if name.casefold() == plain:
+                return field
+        return None
 
     def given(self, name: str) -> bool:
         """Whether the document held this attribute (and not null)."""

@@ -1,10 +1,9 @@
 """What must hold before anything is made: every rule of `rules/`, in the order a reader would want the errors."""
 
-from pyruntime.config.process import Process
 from pyruntime.config.resources import Resources
 from pyruntime.config.rules import confine, files, namespaces, sysctl
-from pyruntime.config.rules import process as process_rules
 from pyruntime.config.rules import resources as resource_rules
+from pyruntime.config.rules.process import validate_process
 from pyruntime.config.spec import Config
 from pyruntime.errors import ConfigError
 
@@ -36,12 +35,6 @@ def validate(config: Config) -> None:
     """Check a whole configuration without looking at the host. Raises ConfigError with the first thing wrong."""
     for rule in RULES:
         rule(config)
-
-
-def validate_process(process: Process, path: str) -> None:
-    """Check one process; `path` begins the error's path. Raises ConfigError."""
-    for rule in process_rules.RULES:
-        rule(process, path)
 
 
 def validate_resources(resources: Resources, path: str, update: bool = False) -> None:

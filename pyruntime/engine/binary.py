@@ -7,9 +7,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE = 1 << 16  # bytes of a page of memory
-_CUSTOM, _MEMORY, _START = 0, 5, 8  # section ids
+_PAGES = 1 << 16  # of a memory with 32-bit addresses
+_CUSTOM, _IMPORT, _MEMORY, _START = 0, 2, 5, 8  # section ids
 _HEAD = 8  # magic and version
 _MAXIMUM = 1  # flag of a memory's limits
+
+
+def pages(size: int) -> int:
+    """How many pages fit into so many bytes, as the 32-bit number that engines take."""
+    return min(size // PAGE, _PAGES)
 
 
 def without_custom(wasm: bytes, name: bytes) -> bytes:
@@ -24,6 +30,12 @@ def without_custom(wasm: bytes, name: bytes) -> bytes:
 def has_start(wasm: bytes) -> bool:
     """Whether a function of the module runs as soon as it is instantiated. Raises Error."""
     return any(kind == _START for kind, *_ in sections(wasm))
+
+
+def has_import(wasm: bytes, name: bytes) -> bool:
+    """Whether something that the module imports has this name. Raises Error."""
+    word = bytes((len(name),)) + name  # no name is so long that its length takes a second byte
+    return any(kind == _IMPORT and wasm.find(word, content, end) >= 0 for kind, _, content, end in sections(wasm))
 
 
 def memories(wasm: bytes) -> "list[int]":

@@ -79,6 +79,7 @@ class Cache:
         """Open the directory, made where it is missing. Raises Error when it cannot be had or others could write."""
         self.directory = directory
         self.bound = bound
+        self.lost = ""  # why the last artefact was not kept
         try:
             self._fd = _own_directory(directory)
         except OSError as error:
@@ -107,15 +108,20 @@ class Cache:
     def put(self, key: str, source: int, about: "dict[str, str]") -> "int | None":
         """Keep a copy of the artefact in `source`; a descriptor of the copy, or None where it could not be kept.
 
-        `about` is for people: program, engine. Least recently used artefacts make room.
+        `about` is for people: program, engine. Least recently used artefacts make room. `lost` says why not.
         """
         size = os.fstat(source).st_size
-        if size > self.bound // 2 or not self._lock():
+        if size > self.bound // 2:
+            self.lost = f"its {size} bytes are more than half of {self.bound}, the most that is kept"
+            return None
+        if not self._lock():
+            self.lost = "others write to it"
             return None
         try:
             self.prune(self.bound - size)
             return self._store(key, source, about)
-        except OSError:  # a full disk costs the next start some time, and this one nothing
+        except OSError as error:  # a full disk costs the next start some time, and this one nothing
+            self.lost = explain_oserror(error)
             self._discard(_temporary(key))
             return None
         finally:

@@ -92,7 +92,7 @@ def entry(world: World, function: str) -> "tuple[str, str]":
     if function == START:
         instance, function = world.exported(RUN), "run"
         if not instance:
-            known = ", ".join(world.exports) or "nothing"
+            known = ", ".join(map(base.shown, list(world.exports)[:8])) or "nothing"
             raise Error(f"it exports neither {RUN}@0.2 nor {HANDLER}@0.2, but {known}; name a function as PATH#NAME")
     else:
         instance, _, function = function.rpartition("#")

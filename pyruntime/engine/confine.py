@@ -3,6 +3,7 @@
 A module comes from an image, and a compiler is a large program. What it needs is memory and the CPU.
 """
 
+import _signal
 import posix as os
 import resource
 
@@ -56,6 +57,7 @@ def confine(size: int, files: bool = False) -> None:
         caps.drop_bounding(0)
         _become_nobody()
     caps.capset(0, 0, 0)
+    process.set_parent_death_signal(_signal.SIGKILL)  # the kernel forgets it when the user changes: prctl(2)
     process.set_no_new_privs()
     seccomp.load(program, 0)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyruntime.engine.select import Selection
 
 _ST_NOEXEC = 8
+_SOCKET, _FRONT = b"sock_open", 1 << 16
 _KINDS = {
     "wasm-module": ("a core module", "build a component"),
     "wasm-component": ("a component", "build a core module for wasm32-wasip1, or name another engine"),
@@ -57,10 +58,11 @@ def make(name: str) -> "Engine":
 class Prepared:
     """A program that is ready to be loaded: by which engine, and its artefact.
 
-    `fd` is a descriptor of the artefact, -1 for an engine that has none; `cached` whether it was found in the cache.
+    `fd` is a descriptor of the artefact, -1 for an engine that has none; `cached` whether it was found in the cache,
+    `lost` why it could not be put there.
     """
 
-    __slots__ = ("cached", "engine", "fd", "limits", "selection")
+    __slots__ = ("cached", "engine", "fd", "limits", "lost", "selection")
 
     def __init__(self, engine: "Engine", selection: "Selection", limits: Limits, fd: int, cached: bool) -> None:
         self.engine = engine
@@ -68,6 +70,7 @@ class Prepared:
         self.limits = limits
         self.fd = fd
         self.cached = cached
+        self.lost = ""
 
     def load(self) -> "Module":
         """Load and link it in this process, closing the artefact. Raises Error."""
@@ -104,7 +107,7 @@ def prepare(selection: "Selection", limits: Limits, place: str = "", demanded: "
     selection.digest = digest(selection.wasm)
     cache, reasons = _cache(place), []
     try:
-        for name in _names(selection.engine):
+        for name in _names(selection.engine or _only(selection.wasm)):
             try:
                 engine = _made(name)
                 _demand(engine, selection, demanded)
@@ -115,6 +118,18 @@ def prepare(selection: "Selection", limits: Limits, place: str = "", demanded: "
         if cache:
             cache.close()
     raise Unsupported(selection.because, "; ".join(reasons))
+
+
+def _only(wasm: bytes) -> str:
+    """The one engine that has what a module imports, "" where that is not plain: WasmEdge's sockets are its alone."""
+    if wasm.find(_SOCKET, 0, _FRONT) < 0:  # where imports are; most modules need no closer look
+        return ""
+    from pyruntime.engine.binary import has_import
+
+    try:
+        return "wasmedge" if has_import(wasm, _SOCKET) else ""
+    except Error:
+        return ""  # an engine will say what is wrong with it
 
 
 def _names(asked: str) -> "Iterator[str]":
@@ -165,7 +180,9 @@ def _prepared(engine: "Engine", selection: "Selection", limits: Limits, cache: "
     kept = cache.put(key, made, {"engine": engine.name, "program": selection.path}) if cache else None
     if kept is not None:
         os.close(made)
-    return Prepared(engine, selection, limits, made if kept is None else kept, False)
+    prepared = Prepared(engine, selection, limits, made if kept is None else kept, False)
+    prepared.lost = cache.lost if cache and kept is None else ""
+    return prepared
 
 
 def _demand(engine: "Engine", selection: "Selection", demanded: "tuple[str, ...]") -> None:

@@ -27,7 +27,7 @@ def find_package(name: str, kind: str = "engine") -> tuple[str, str]:
     """
     refused = ""
     for place in places():
-        if name in _names(place) and _is_there(f"{place}/{name}"):
+        if _is_there(f"{place}/{name}"):
             refused = untrusted(f"{place}/{name}")
             if not refused:
                 return place, _version(place, name)

@@ -75,10 +75,20 @@ def split_address(address: str) -> "tuple[str, int]":
     """The host and port of `127.0.0.1:80` or `[::]:80`. Raises Error."""
     host, _, port = address.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    valid = packed(bare) and port.isdecimal() and port.isascii() and (":" in bare) == (bare != host)
-    if not valid or not 0 < int(port) < 65536:
+    number = port_of(port)
+    if not packed(bare) or not number or (":" in bare) != (bare != host):
         raise Error(f'"{one_line(address)}" is no address to serve at; give one as 127.0.0.1:8080 or [::1]:8080')
-    return bare, int(port)
+    return bare, number
+
+
+def port_of(text: str) -> int:
+    """The number of a port, 0 for what is none."""
+    return int(text) if _is_number(text) and int(text) < 65536 else 0
+
+
+def _is_number(text: str) -> bool:
+    """Whether these are decimal digits, and no more than numbers here have."""
+    return text.isascii() and text.isdecimal() and len(text) < 6
 
 
 def packed(address: str) -> bytes:
@@ -95,7 +105,7 @@ def prefix_of(text: str) -> "tuple[bytes, int] | None":
     """The address and the length in bits of `10.0.0.0/8`, or of an address alone; None for what is neither."""
     address, slash, length = text.partition("/")
     found = packed(address)
-    if not found or (slash and not (length.isdecimal() and length.isascii() and int(length) <= 8 * len(found))):
+    if not found or (slash and not (_is_number(length) and int(length) <= 8 * len(found))):
         return None
     bits = int(length) if slash else 8 * len(found)
     if found.startswith(_MAPPED) and bits >= 96:

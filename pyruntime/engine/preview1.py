@@ -44,7 +44,8 @@ _SLOT, _VALUE = 16, 32  # bytes of a wasmtime_val_raw_t, and of a wasmtime_val_t
 _I32, _MEMORY_UNION = 0, 8
 _SOCKET_STREAM, _NONBLOCK = 6, 4  # filetype, fdflags
 _NO_DIRECTORY = 1  # a tag of prestat that says no more: C libraries look at the next descriptor
-_LARGEST = 1 << 20  # bytes of one receive
+_LARGEST = 1 << 20  # bytes of one receive, or of one send
+_LONGEST = (1 << 31) - 1  # milliseconds that poll(2) takes
 _AGAIN, _BADF, _FAULT, _INVAL, _IO, _NOTSUP = 6, 8, 21, 28, 29, 58
 _ERRNO = {
     errno.EACCES: 2, errno.EAGAIN: _AGAIN, errno.EBADF: _BADF, errno.ECONNABORTED: 13, errno.ECONNREFUSED: 14,
@@ -230,7 +231,9 @@ class Sockets:
         return 0
 
     def _fd_write(self, memory: Memory, fd: int, vectors: int, count: int, out: int) -> int:
-        content = b"".join(memory.read(place, size) for place, size in memory.vectors(vectors, count))
+        content = bytearray()
+        for place, size in memory.vectors(vectors, count):  # they may all name the same memory
+            content += memory.read(place, min(size, _LARGEST - len(content)))
         memory.put(out, self._sockets[fd].send(content, _socket.MSG_NOSIGNAL))
         return 0
 
@@ -312,7 +315,7 @@ class Sockets:
             times = [entry[3] for entry in entries if entry[1] == _CLOCK]
             left = max(0, min(times) - time.monotonic_ns()) if times else None
             files = any(entry[1] != _CLOCK and self._real(entry[2]) < 0 for entry in entries)
-            found = dict(poll.poll(0 if files else None if left is None else -(-left // 1_000_000)))
+            found = dict(poll.poll(0 if files else None if left is None else min(-(-left // 1_000_000), _LONGEST)))
             ready = [entry for entry in entries if self._is_ready(entry, found)]
             if ready:
                 return ready

@@ -160,10 +160,24 @@ def _after_comments(data: bytes) -> bytes:
     """Drop white space, `;; line` and `(; block ;)` comments from the start of WAT text."""
     while True:
         data = data.lstrip()
-        end = b"\n" if data.startswith(b";;") else b";)" if data.startswith(b"(;") else b""
-        if not end:
+        if data.startswith(b";;"):
+            data = data.partition(b"\n")[2]
+        elif data.startswith(b"(;"):
+            data = _after_block(data)
+        else:
             return data
-        data = data.partition(end)[2]
+
+
+def _after_block(data: bytes) -> bytes:
+    """What follows a block comment, which may hold others; nothing where it does not end."""
+    depth, place = 1, 2
+    while depth:
+        begin, end = data.find(b"(;", place), data.find(b";)", place)
+        if end < 0:
+            return b""
+        deeper = 0 <= begin < end
+        depth, place = (depth + 1, begin + 2) if deeper else (depth - 1, end + 2)
+    return data[place:]
 
 
 def candidates(program: str, env: "list[str]", cwd: str) -> "list[str]":

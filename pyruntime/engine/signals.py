@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ENDING = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
 TIMED_OUT = 134  # as a trap: see base.TRAPPED
+_LONGEST = (1 << 31) - 1  # milliseconds that poll(2) takes: 24 days
 _GRACE = 0.2  # seconds that an interrupted guest has to trap; one that waits in a host call does not
 
 
@@ -64,9 +65,15 @@ def _wait(reader: int, end: "float | None", interrupt: "Callable[[], None] | Non
 
 
 def _readable(fd: int, seconds: float) -> bool:
+    """Whether something can be read before so many seconds are over, however many that are."""
     waiting = select.poll()
     waiting.register(fd, select.POLLIN)
-    return bool(waiting.poll(max(0, int(seconds * 1000) + 1)))
+    end = time.monotonic() + seconds
+    while not waiting.poll(min(max(0, int(seconds * 1000) + 1), _LONGEST)):
+        seconds = end - time.monotonic()
+        if seconds <= 0:
+            return False
+    return True
 
 
 def _time_is_up() -> None:

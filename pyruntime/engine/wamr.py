@@ -7,7 +7,7 @@ nothing to keep: its artefact is the module. Objects of the library are not free
 import _ctypes
 
 from pyruntime.engine import base
-from pyruntime.engine.binary import PAGE, has_start
+from pyruntime.engine.binary import PAGE, has_start, pages
 from pyruntime.engine.cdata import CDECL, RTLD_NOW, Byte, Function, Int32, Pointer, Size, buffer, cell, strings
 from pyruntime.engine.faults import FaultHandlers
 from pyruntime.engine.native import Library, seek_library, text_at
@@ -287,8 +287,8 @@ class WamrModule:
 
     def _instantiated(self, limits: "Limits") -> "int | None":
         why = buffer(bytes(256))
-        pages = 0 if limits.memory is None else limits.memory // PAGE
-        arguments = (Int32 * 3)(_STACK, 0, pages)  # InstantiationArgs
+        most = 0 if limits.memory is None else pages(limits.memory)
+        arguments = (Int32 * 3)(_STACK, 0, most)  # InstantiationArgs
         instance = self._library.wasm_runtime_instantiate_ex(self._module, arguments, why, len(why))
         if instance or self._exit_status is not None:
             return instance  # type: ignore[no-any-return]

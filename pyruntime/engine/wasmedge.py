@@ -7,7 +7,7 @@ the container's network namespace. Objects of the library are not freed: the pro
 import posix as os
 
 from pyruntime.engine import base
-from pyruntime.engine.binary import PAGE, without_custom
+from pyruntime.engine.binary import pages, without_custom
 from pyruntime.engine.cdata import cell, strings
 from pyruntime.engine.faults import FaultHandlers
 from pyruntime.engine.find import cpu
@@ -167,7 +167,7 @@ def _configuration(library: Library, limits: "Limits") -> "Any":
     config = library.WasmEdge_ConfigureCreate()
     library.WasmEdge_ConfigureStatisticsSetCostMeasuring(config, limits.fuel is not None)
     if limits.memory is not None:
-        library.WasmEdge_ConfigureSetMaxMemoryPage(config, limits.memory // PAGE)
+        library.WasmEdge_ConfigureSetMaxMemoryPage(config, pages(limits.memory))
     return config
 
 

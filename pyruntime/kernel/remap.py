@@ -23,7 +23,7 @@ _NO_FD = 0xFFFFFFFFFFFFFFFF  # -1 in a register
 _PT_LOAD, _PF_W = 1, 2
 _CONTEXT = 8192  # bytes; ucontext_t has 968 on x86_64 and 4560 on aarch64
 _UC_LINK = 8  # its offset there, in bytes, on both
-_STACK = 32768
+_STACK = 16384
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Mapping:
         span, rights, offset, _, _, self.path = (line.split(None, 5) + [""])[:6]
         start, _, end = span.partition("-")
         self.start = int(start, 16)
-        self.size = int(end, 16) - self.start
+        self.end = int(end, 16)
+        self.size = self.end - self.start
         self.offset = int(offset, 16)
         self.rights = sum(bit for letter, bit in (("r", _READ), ("w", _WRITE), ("x", _EXEC)) if letter in rights)
 
@@ -52,9 +53,9 @@ def replace_executable(fd: int) -> None:
     variables = _variables(fd)
     blocked = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())  # a handler would change variables
     try:
-        for mapping in map(Mapping, read("/proc/self/maps").splitlines()):
-            if mapping.path == old:
-                _replace(mapping, fd, variables)
+        lines = [line for line in read("/proc/self/maps").splitlines() if line.endswith(old)]
+        ours = [mapping for mapping in map(Mapping, lines) if mapping.path == old]
+        _replace(ours, fd, variables)
         _set_link(fd)
     finally:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, blocked)
@@ -74,23 +75,30 @@ def _variables(fd: int) -> "list[tuple[int, int]]":
     return found
 
 
-def _replace(mapping: Mapping, fd: int, variables: "list[tuple[int, int]]") -> None:
-    if any(start <= mapping.offset < end for start, end in variables):
-        _copy_in_place(mapping)
-    else:
-        kind = _MAP_PRIVATE | _MAP_FIXED
-        syscall("mmap", mapping.start, mapping.size, mapping.rights, kind, fd, mapping.offset)
+def _replace(mappings: "list[Mapping]", fd: int, variables: "list[tuple[int, int]]") -> None:
+    kept = []
+    for mapping in mappings:
+        if any(start <= mapping.offset < end for start, end in variables):
+            kept.append(mapping)
+        else:
+            kind = _MAP_PRIVATE | _MAP_FIXED
+            syscall("mmap", mapping.start, mapping.size, mapping.rights, kind, fd, mapping.offset)
+    while kept:
+        count = next((at for at in range(1, len(kept)) if kept[at].start != kept[at - 1].end), len(kept))
+        _copy_in_place(kept[:count])
+        kept = kept[count:]
 
 
-def _copy_in_place(mapping: Mapping) -> None:
-    """Put anonymous memory with the same content where variables lie."""
-    start, size = mapping.start, mapping.size
+def _copy_in_place(adjacent: "list[Mapping]") -> None:
+    """Put anonymous memory with the same content where variables lie, in mappings one after the other."""
+    start, size = adjacent[0].start, adjacent[-1].end - adjacent[0].start
     kind = _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_POPULATE
     copy = syscall("mmap", 0, size, _READ | _WRITE, kind, _NO_FD, 0)
     how = _MREMAP_MAYMOVE | _MREMAP_FIXED
     _in_a_row(("memcpy", copy, start, size), ("mremap", copy, size, size, how, start))
-    if not mapping.rights & _WRITE:  # what the linker made read-only once it was done with it
-        syscall("mprotect", start, size, mapping.rights)
+    for mapping in adjacent:
+        if not mapping.rights & _WRITE:  # what the linker made read-only once it was done with it
+            syscall("mprotect", mapping.start, mapping.size, mapping.rights)
 
 
 def _in_a_row(first: "Call", second: "Call") -> None:

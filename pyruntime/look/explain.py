@@ -164,6 +164,6 @@ def _sources(steps: "list[Step]") -> "list[str]":
     """Bind sources that are not there (or not for us to see)."""
     found = []
     for step in steps:
-        if isinstance(step, BindMount) and not os.access(step.source, os.F_OK):
+        if isinstance(step, BindMount) and not step.place and not os.access(step.source, os.F_OK):
             found.append(f"{step.because}.source {step.source}: not to be found from here; create would be refused")
     return found

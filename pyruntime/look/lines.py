@@ -1,5 +1,6 @@
 """A plan as lines for people, and as JSON for programs."""
 
+import os
 from textwrap import wrap
 
 from pyruntime.errors import one_line
@@ -8,7 +9,8 @@ from pyruntime.look.why import TABLE
 from pyruntime.report.paint import Paint
 from pyruntime.steps.base import HOST, Step
 
-WIDTH = 100
+WIDTH = 100  # where nobody says how wide a line may be
+_NARROW, _WIDE = 72, 120
 _BECAUSE_MAX = 29
 WHO = {HOST: "runtime"}
 
@@ -18,6 +20,21 @@ def who(step: Step) -> str:
     return WHO.get(step.lane, step.lane)
 
 
+def room() -> int:
+    """How long a line may be: as the terminal has room, within reason."""
+    try:
+        columns = os.get_terminal_size(1).columns
+    except OSError:
+        columns = 0
+    return min(max(columns, _NARROW), _WIDE) if columns else WIDTH
+
+
+def near(text: str, bundle: str) -> str:
+    """The text with paths in the bundle shortened to begin at its folder."""
+    folder = bundle.rstrip("/")
+    return text.replace(f"{folder}/", f"{os.path.basename(folder)}/")
+
+
 def cut(text: str, width: int) -> str:
     """The text on one line, its end replaced by `…` if it is longer than `width` characters."""
     text = one_line(text)
@@ -25,12 +42,12 @@ def cut(text: str, width: int) -> str:
 
 
 def listing(explained: Explained, paint: Paint) -> str:
-    """One line a step, no line longer than WIDTH."""
-    steps = explained.steps
+    """One line a step, no line longer than there is room for."""
+    steps, width = explained.steps, room()
     because = min(_BECAUSE_MAX, max(len(one_line(step.because)) for step in steps))
     digits = len(str(len(steps)))
-    does = WIDTH - digits - len("  runtime  ") - because - 2
-    texts = [_short(explained, step) for step in steps]
+    does = width - digits - len("  runtime  ") - because - 2
+    texts = [one_line(near(step.describe(), explained.bundle)) for step in steps]
     does = min(does, max(map(len, texts)))
     lines = [_head(explained, paint), f"{'#':>{digits}}  who      {'does':<{does}}  because"]
     for number, (step, does_what) in enumerate(zip(steps, texts, strict=True), 1):
@@ -38,14 +55,9 @@ def listing(explained: Explained, paint: Paint) -> str:
         asked = paint("because", cut(step.because, because))
         lines.append(f"{number:>{digits}}  {paint(who(step), f'{who(step):<7}')}  {text}  {asked}")
     for text in explained.warnings:
-        folded = wrap(one_line(text), WIDTH, initial_indent=" ! ", subsequent_indent="   ", break_on_hyphens=False)
+        folded = wrap(one_line(text), width, initial_indent=" ! ", subsequent_indent="   ", break_on_hyphens=False)
         lines += [paint("warning", line) for line in folded]
     return "\n".join(lines) + "\n"
-
-
-def _short(explained: Explained, step: Step) -> str:
-    """What a step does, with paths in the bundle shortened to begin at its folder."""
-    return one_line(step.describe().replace(explained.bundle.rstrip("/") + "/", f"{explained.name}/"))
 
 
 def full(explained: Explained, paint: Paint) -> str:
@@ -68,7 +80,7 @@ def _head(explained: Explained, paint: Paint) -> str:
     told = f", {warnings} warning{'s' * (warnings != 1)}" if warnings else ""
     count = f"{len(explained.steps)} steps{told}"
     hint = "   (-v: system calls · N: one step · --json)"
-    title = cut(f"{explained.name}: {count}", WIDTH - len(hint))
+    title = cut(f"{explained.name}: {count}", room() - len(hint))
     return paint("head", title) + hint
 
 

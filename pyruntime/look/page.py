@@ -4,7 +4,7 @@ from textwrap import wrap
 
 from pyruntime.errors import Error, one_line
 from pyruntime.look.explain import Explained
-from pyruntime.look.lines import WIDTH, entry, who
+from pyruntime.look.lines import entry, room, who
 from pyruntime.look.why import TABLE
 from pyruntime.report.paint import Paint
 from pyruntime.steps.base import Step
@@ -42,9 +42,9 @@ def _who(step: Step) -> str:
 def _part(label: str, text: str, hang: int = 0) -> "list[str]":
     """A labelled paragraph; none for an empty text. `hang` indents the lines after the first further."""
     indent = " " * (_INDENT + hang)
-    first = f"{label:<{_INDENT}}"
-    lines = wrap(one_line(text), WIDTH, initial_indent="\1" * _INDENT, subsequent_indent=indent, break_on_hyphens=False)
-    return [line.replace("\1" * _INDENT, first, 1) for line in lines]
+    mark = "\1" * _INDENT
+    lines = wrap(one_line(text), room(), initial_indent=mark, subsequent_indent=indent, break_on_hyphens=False)
+    return [line.replace(mark, f"{label:<{_INDENT}}", 1) for line in lines]
 
 
 def _needs(explained: Explained, number: int, names: "tuple[str, ...]") -> str:

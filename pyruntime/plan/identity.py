@@ -14,10 +14,14 @@ def settings(process: Process, facts: Facts, path: str, by_host: bool) -> "list[
     found: "list[Step]" = []
     if process.oomScoreAdj is not None and not facts.euid:
         found.append(limits.SetOomScore(f"{path}.oomScoreAdj", process.oomScoreAdj, facts.rootless, by_host=by_host))
+    if process.scheduler is None and process.ioPriority is None:
+        return found
+    from pyruntime.steps import scheduling
+
     if process.scheduler is not None:
-        found.append(limits.SetScheduler(f"{path}.scheduler", process.scheduler))
+        found.append(scheduling.SetScheduler(f"{path}.scheduler", process.scheduler))
     if process.ioPriority is not None:
-        found.append(limits.SetIoPriority(f"{path}.ioPriority", process.ioPriority))
+        found.append(scheduling.SetIoPriority(f"{path}.ioPriority", process.ioPriority))
     return found
 
 
@@ -78,7 +82,7 @@ def become(
         found.append(OwnStdio(f"{path}.user", user.uid))
     home = "/" if facts.module is None else ""  # shells want one; a guest gets what it was given and nothing made up
     found += [
-        steps.BuildEnvironment(f"{path}.env", process.env, user.uid, process.terminal, home),
+        steps.BuildEnvironment(f"{path}.env", process.env, user.uid, home),
         steps.EnterCwd(f"{path}.cwd", process.cwd, make_cwd),
         limits.SetUmask(f"{path}.user.umask", umask),
     ]

@@ -29,12 +29,14 @@ def check(options: Options, because: str, facts: Facts) -> None:
         )
 
 
-def steps(config: Config, asked: "list[tuple[Mount, Options, Prepared]]") -> "list[Step]":
-    """One step for each map that differs, in the order of the config."""
+def steps(config: Config, asked: "list[tuple[Mount, Options, Prepared]]", late: bool = False) -> "list[Step]":
+    """One step for each map that differs, in the order of the config; `late`: of sources that init has opened."""
     groups: "dict[Maps, list[Prepared]]" = {}
     for mount, options, prepared in asked:
         groups.setdefault(_maps(config, mount, options, prepared.because), []).append(prepared)
-    return [MapMounts(members[0].because, list(uids), list(gids), members) for (uids, gids), members in groups.items()]
+    return [
+        MapMounts(members[0].because, list(uids), list(gids), members, late) for (uids, gids), members in groups.items()
+    ]
 
 
 def _maps(config: Config, mount: Mount, options: Options, because: str) -> "Maps":

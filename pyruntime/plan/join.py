@@ -1,6 +1,5 @@
 """`exec`: a new process in a running container, by the same identity, limits and confinement steps as its first one."""
 
-from pyruntime.config.linux import MemoryPolicy
 from pyruntime.config.process import Capabilities, ExecCPUAffinity, Process
 from pyruntime.config.ranges import numbers
 from pyruntime.config.rules.process import LAST_CPU
@@ -10,15 +9,18 @@ from pyruntime.plan import identity, seccomp, stdio
 from pyruntime.plan.request import Request
 from pyruntime.state.store import Container
 from pyruntime.steps import join as steps
-from pyruntime.steps import limits, namespaces, program, record, rootfs
+from pyruntime.steps import namespaces, program, rootfs
 from pyruntime.steps.base import Step
 from pyruntime.steps.exe import CheckExecutable
+from pyruntime.steps.joining import Join
+from pyruntime.steps.pidfile import WritePidFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.plan.wasm import Wasm
 
 _CONTAINER = "the container's namespaces"
+_UNSEEN = "rule: what a process of the container could trace has nothing of the host"
 _NEEDED = (
     "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP",
     "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
@@ -86,7 +88,7 @@ def join(
             "rule: no descriptor of ours enters the container", request.extra_fds, ("proc",) if labels else ()
         ),
         *stdio.hold(process, request),
-        *([record.WritePidFile("--pid-file", request.pid_file)] if request.pid_file else []),
+        *([WritePidFile("--pid-file", request.pid_file)] if request.pid_file else []),
         *seccomp.late(profile, unprivileged, facts),
         *labels,
         *load_filter,
@@ -144,7 +146,7 @@ def _enter(
     moved = in_cgroup and "systemd" in container.own and facts.rootless
     lenient = not moved and in_cgroup and not fixed and bool(container.own.get("rootless")) and not _limited(container)
     hide = facts.euid == 0
-    joins: "list[Step]" = [namespaces.Join(_CONTAINER, kind, f"of pid {container.pid}") for kind in kinds]
+    joins: "list[Step]" = [Join(_CONTAINER, kind, f"of pid {container.pid}") for kind in kinds]
     found: "list[Step]" = [
         namespaces.Clone(
             _CONTAINER,
@@ -163,19 +165,17 @@ def _enter(
         *joins,
     ]
     if staged:
-        found += [
-            steps.LeaveHost(
-                "rule: what a process of the container could trace has nothing of the host", container, kept
-            ),
-            namespaces.ForkInit(_CONTAINER, []),
-            namespaces.AdoptInit(_CONTAINER),
-        ]
-    if "user" in kinds:
-        found.append(namespaces.BecomeRoot("the container's user namespace"))
+        from pyruntime.steps.stages import AdoptInit, BecomeRoot, ForkInit
+
+        found += [steps.LeaveHost(_UNSEEN, container, kept), ForkInit(_CONTAINER, []), AdoptInit(_CONTAINER)]
+        if "user" in kinds:
+            found.append(BecomeRoot("the container's user namespace"))
     affinity = process.execCPUAffinity
     found.append(namespaces.Isolate("rule: nothing of the caller clings to the process", affinity=affinity is None))
     if affinity is not None and affinity.final:
-        found.append(limits.SetAffinity("process.execCPUAffinity.final", _cpus(affinity, "final"), by_host=False))
+        from pyruntime.steps.scheduling import SetAffinity
+
+        found.append(SetAffinity("process.execCPUAffinity.final", _cpus(affinity, "final"), by_host=False))
     return found
 
 
@@ -217,7 +217,9 @@ def _initial_affinity(process: Process) -> "list[Step]":
     affinity = process.execCPUAffinity
     if affinity is None or not affinity.initial:
         return []
-    return [limits.SetAffinity("process.execCPUAffinity.initial", _cpus(affinity, "initial"), by_host=True)]
+    from pyruntime.steps.scheduling import SetAffinity
+
+    return [SetAffinity("process.execCPUAffinity.initial", _cpus(affinity, "initial"), by_host=True)]
 
 
 def _cpus(affinity: ExecCPUAffinity, name: str) -> "list[int]":
@@ -234,7 +236,11 @@ def _resctrl(container: Container) -> "list[Step]":
 
 def _personality(container: Container) -> "list[Step]":
     domain = container.own.get("personality")
-    return [limits.SetPersonality("linux.personality", domain)] if domain else []
+    if not domain:
+        return []
+    from pyruntime.steps.scheduling import SetPersonality
+
+    return [SetPersonality("linux.personality", domain)]
 
 
 def _memory_policy(container: Container) -> "list[Step]":
@@ -242,6 +248,7 @@ def _memory_policy(container: Container) -> "list[Step]":
     stored = container.own.get("memoryPolicy")
     if stored is None:
         return []
+    from pyruntime.config.linux import MemoryPolicy
     from pyruntime.plan.mempolicy import policy
 
     return [policy(MemoryPolicy.read(stored, "linux.memoryPolicy"))]

@@ -9,10 +9,10 @@ from pyruntime.pack import bring
 from pyruntime.plan import devices, hooks, identity, limits, namespaces, rootfs, seccomp, stdio
 from pyruntime.plan.request import Request
 from pyruntime.plan.seccomp import Profile
-from pyruntime.steps import limits as settings
 from pyruntime.steps import program, record
 from pyruntime.steps.base import Step
 from pyruntime.steps.exe import CheckExecutable
+from pyruntime.steps.pidfile import WritePidFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         *stdio.attach(process, request, on_dev=True),
         *namespaces.names(config),
         *_sysctls(config),
-        *rootfs.seal(config),
+        *rootfs.seal(config, request),
         *(module.check() if module else []),
         *identity.labels(process, facts, at_once=False),
         *_become(config, process, request, facts, profile),
@@ -186,7 +186,9 @@ def _process_settings(config: Config, process: Process, facts: Facts) -> "list[S
     user = config.linux.namespace("user") is not None
     found = identity.settings(process, facts, "process", by_host=user)
     if config.linux.personality is not None:
-        found.append(settings.SetPersonality("linux.personality", config.linux.personality.domain))
+        from pyruntime.steps.scheduling import SetPersonality
+
+        found.append(SetPersonality("linux.personality", config.linux.personality.domain))
     if config.linux.memoryPolicy is not None:
         from pyruntime.plan import mempolicy  # few configurations have one
 
@@ -195,7 +197,12 @@ def _process_settings(config: Config, process: Process, facts: Facts) -> "list[S
 
 
 def _sysctls(config: Config) -> "list[Step]":
-    return [settings.SetSysctls("linux.sysctl", config.linux.sysctl)] if config.linux.sysctl else []
+    if not config.linux.sysctl:
+        return []
+    bring("sysctl")
+    from pyruntime.steps.sysctl import SetSysctls
+
+    return [SetSysctls("linux.sysctl", config.linux.sysctl)]
 
 
 def _become(
@@ -241,7 +248,7 @@ def _finish(
     stage = "created" if request.barrier else "running"
     found.append(record.Save("the id", stage, kinds))
     if request.pid_file:
-        found.append(record.WritePidFile("--pid-file", request.pid_file))
+        found.append(WritePidFile("--pid-file", request.pid_file))
     if request.barrier:
         found.append(program.WaitForStart("rule: `start` releases the program"))
     found += seccomp.late(profile, unprivileged, facts)

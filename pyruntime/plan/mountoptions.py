@@ -16,6 +16,9 @@ FLAGS = {
     "norelatime": (0, m.ATIME_FIELD), "strictatime": (m.STRICTATIME, m.ATIME_FIELD),
     "nostrictatime": (0, m.ATIME_FIELD),
 }  # fmt: skip
+# word -> MS_* of mount(2)
+_ATIMES = {"noatime": 0x400, "nodiratime": 0x800, "relatime": 1 << 21, "strictatime": 1 << 24}
+_NO_ATIMES = {"atime": "noatime", "diratime": "nodiratime", "norelatime": "relatime", "nostrictatime": "strictatime"}
 # word -> the filesystem's own flag, None where the word only says what is the default
 SUPERBLOCK = {
     "sync": "sync", "async": "async", "dirsync": "dirsync", "mand": "mand", "nomand": "nomand",
@@ -96,6 +99,8 @@ def _sort(options: Options, word: str) -> None:
         on, off = FLAGS[word]
         attributes.set = (attributes.set & ~off) | on
         attributes.clear = (attributes.clear & ~on) | (off & ~on)
+        attributes.atimes |= _ATIMES.get(word, 0)
+        attributes.atimes &= ~_ATIMES.get(_NO_ATIMES.get(word, ""), 0)
     elif word in PROPAGATION:
         attributes.propagation.append((m.PROPAGATION[word.removeprefix("r")], word.startswith("r")))
     elif word in RECURSIVE:

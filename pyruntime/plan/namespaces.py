@@ -11,6 +11,7 @@ from pyruntime.config.process import Process
 from pyruntime.config.rules.sysctl import canonical, owner
 from pyruntime.config.spec import Config
 from pyruntime.host.facts import Facts
+from pyruntime.pack import bring
 from pyruntime.plan import identity, stdio
 from pyruntime.plan.request import Request
 from pyruntime.steps import namespaces as steps
@@ -43,7 +44,23 @@ def _staged(config: Config) -> bool:
 
 def look(config: Config) -> "list[Step]":
     """Open the namespaces to join."""
-    return [steps.OpenNamespace(why, kind, path, _sysctl_in(config, kind)) for kind, path, why in _joined(config)]
+    joined = _joined(config)
+    if not joined:
+        return []
+    bring("joining")
+    from pyruntime.steps.joining import OpenNamespace
+
+    return [OpenNamespace(why, kind, path, _sysctl_in(config, kind)) for kind, path, why in joined]
+
+
+def _joins(config: Config) -> "dict[str, Step]":
+    """The steps into the namespaces that `look` opens, by type."""
+    joined = _joined(config)
+    if not joined:
+        return {}
+    from pyruntime.steps.joining import Join
+
+    return {kind: Join(why, kind, path) for kind, path, why in joined}
 
 
 def enter(
@@ -65,7 +82,9 @@ def enter(
     found += (_by_stage if staged else _directly)(config, request, facts, born, hide, [*first], [*placed])
     found += _id_maps(config, facts)
     if "user" in [entry.type for entry in config.linux.namespaces]:
-        found.append(steps.BecomeRoot("linux.namespaces"))
+        from pyruntime.steps.stages import BecomeRoot
+
+        found.append(BecomeRoot("linux.namespaces"))
         found += _owned_by_root(config)
     found.append(steps.Isolate("rule: nothing of the caller clings to init", waits=request.barrier))
     found += _procfs(config)
@@ -134,8 +153,7 @@ def _directly(
 ) -> "list[Step]":
     new = _cloned(config)
     found: "list[Step]" = [steps.Clone("linux.namespaces", new, in_cgroup, hide)]
-    found += [*placed, *stdio.leave(request), *_oom_score(config, facts), *first]
-    found += [steps.Join(why, kind, path) for kind, path, why in _joined(config)]
+    found += [*placed, *stdio.leave(request), *_oom_score(config, facts), *first, *_joins(config).values()]
     return found
 
 
@@ -148,6 +166,8 @@ def _by_stage(
     first: "list[Step]",
     placed: "list[Step]",
 ) -> "list[Step]":
+    from pyruntime.steps import stages
+
     found: "list[Step]" = [
         steps.Clone("linux.namespaces", [], in_cgroup, hide, stage=True),
         *placed,
@@ -155,16 +175,16 @@ def _by_stage(
         *_oom_score(config, facts),
         *first,
     ]
-    joined = {kind: steps.Join(why, kind, path) for kind, path, why in _joined(config)}
+    joined = _joins(config)
     found += identity.leave_groups([*joined], facts)
     found += [joined[kind] for kind in identity.entering([*joined], facts)]
     if "time" in new_types(config):
         found.append(steps.Unshare(_because(config, "time"), ["time"]))
         offsets = _offsets(config.linux.timeOffsets)
         if offsets:
-            found.append(steps.SetTimeOffsets("linux.timeOffsets", offsets))
-    found.append(steps.ForkInit("linux.namespaces", _cloned(config)))
-    found.append(steps.AdoptInit("linux.namespaces"))
+            found.append(stages.SetTimeOffsets("linux.timeOffsets", offsets))
+    found.append(stages.ForkInit("linux.namespaces", _cloned(config)))
+    found.append(stages.AdoptInit("linux.namespaces"))
     return found
 
 

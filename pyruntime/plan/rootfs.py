@@ -5,7 +5,7 @@ from pyruntime.config.spec import Config
 from pyruntime.errors import ConfigError
 from pyruntime.host.facts import Facts
 from pyruntime.kernel import mounts as m
-from pyruntime.pathtext import absolute, clean
+from pyruntime.pathtext import absolute, clean, inside
 from pyruntime.plan import mountoptions
 from pyruntime.plan.request import Request
 from pyruntime.steps import masks as covers
@@ -39,10 +39,11 @@ def prepare(config: Config, request: Request, facts: Facts) -> "list[Step]":
         because = f"mounts[{index}]"
         options = mountoptions.parse(mount.options, f"{because}.options", mount.type)
         slot = _slot(config, facts, index, mount, options)
-        if slot:
+        if slot and not _late(config, request, index):
             source = absolute(mount.source, request.bundle)
             kind, _ = _propagation(config)
-            found.append(_prepared(options)(because, source, options.bind != "bind", slot, kind))
+            place = inside(source, root_path(config, request.bundle)) or ""
+            found.append(_prepared(options)(because, source, options.bind != "bind", slot, kind, place))
             if _is_mapped(mount, options):
                 from pyruntime.steps.idmap import Prepared  # few mounts are
 
@@ -86,8 +87,39 @@ def _slot(config: Config, facts: Facts, index: int, mount: Mount, options: mount
 
         idmap.check(options, f"mounts[{index}]", facts)
         return f"mount:{index}"
-    hidden = _new(config, "user") and facts.euid == 0 and not facts.refused_mount_call
+    hidden = _has(config, "user") and facts.euid == 0 and not facts.refused_mount_call
     return f"mount:{index}" if hidden else ""
+
+
+def destination(config: Config, bundle: str, mount: Mount) -> str:
+    """Where a mount goes, from the container's root; runc takes a path of the host that lies below the rootfs too."""
+    place = clean(mount.destination)
+    return inside(place, root_path(config, bundle)) or place
+
+
+def _late(config: Config, request: Request, index: int) -> bool:
+    """Whether a bind source is, or holds, what an earlier mount of this container makes: it is not there before."""
+    place = inside(absolute(config.mounts[index].source, request.bundle), root_path(config, request.bundle))
+    if place is None:
+        return False
+    mine = place.rstrip("/") + "/"
+    earlier = (destination(config, request.bundle, mount) + "/" for mount in config.mounts[:index])
+    return any(mine.startswith(each) or each.startswith(mine) for each in earlier)
+
+
+def _late_source(
+    config: Config, request: Request, index: int, options: mountoptions.Options, slot: str
+) -> "list[Step]":
+    """Init opens such a source when its turn comes, and the host maps the ids of the copy."""
+    from pyruntime.plan import idmap
+    from pyruntime.steps.idmap import Prepared
+
+    because, mount = f"mounts[{index}]", config.mounts[index]
+    source = absolute(mount.source, request.bundle)
+    place = inside(source, root_path(config, request.bundle)) or ""
+    mapped = [(mount, options, Prepared(because, source, slot, options.idmap == "ridmap"))]
+    opened = mounts.OpenSource(because, source, options.bind != "bind", slot, place)
+    return [opened, *idmap.steps(config, mapped, late=True)]
 
 
 def _is_mapped(mount: Mount, options: mountoptions.Options) -> bool:
@@ -109,7 +141,7 @@ def tree(config: Config, request: Request, facts: Facts, cgroup: str) -> "list[S
         steps.BindRoot("root.path", rootfs, parent),
     ]
     for index, mount in enumerate(config.mounts):
-        found.append(_mount(config, request, facts, cgroup, index, mount))
+        found += _mount(config, request, facts, cgroup, index, mount)
     return found
 
 
@@ -123,10 +155,10 @@ def _propagation(config: Config) -> "tuple[str, bool]":
     return "private" if kind == "unbindable" else kind, wanted.startswith("r")
 
 
-def _mount(config: Config, request: Request, facts: Facts, cgroup: str, index: int, mount: Mount) -> Step:
+def _mount(config: Config, request: Request, facts: Facts, cgroup: str, index: int, mount: Mount) -> "list[Step]":
     because = f"mounts[{index}]"
     options = mountoptions.parse(mount.options, f"{because}.options", mount.type)
-    destination = clean(mount.destination)
+    target = destination(config, request.bundle, mount)
     words = ",".join(mount.options)
     if facts.refused_mount_call and (options.attributes.recursive_set or options.attributes.recursive_clear):
         raise ConfigError(
@@ -134,24 +166,24 @@ def _mount(config: Config, request: Request, facts: Facts, cgroup: str, index: i
             f"recursive attributes such as rro need Linux 5.12 and mount_setattr(2), but {facts.refused_mount_call} is "
             "refused here (an older kernel, or a seccomp filter)",
         )
-    if destination == "/":
+    if target == "/":
         raise ConfigError(
             f"{because}.destination", "a mount on the container's root is refused; use root.path for that"
         )
-    _check_proc(because, destination)
+    _check_proc(because, target)
     if _is_bind(mount, options):
-        return _bind(config, request, facts, index, mount, options, destination, words)
+        return _bind(config, request, facts, index, mount, options, target, words)
     if options.copy_link:
         raise ConfigError(f"{because}.options", '"copy-symlink" is about the source of a bind mount; remove it')
     if options.remount:
-        return _remount(because, mount, options, destination, words)
+        return [_remount(because, mount, options, target, words)]
     if mount.type in _CGROUP:
-        return _cgroup(config, facts, cgroup, because, destination, options, words)
+        return [_cgroup(config, facts, cgroup, because, target, options, words)]
     label = config.linux.mountLabel
     # Who has a network namespace of its own may mount sysfs, but in a container whose /sys is partly covered.
     if mount.type == "sysfs" and (facts.in_user_namespace or (_has(config, "user") and not _new(config, "network"))):
-        return _filesystem(because, mount, options, destination, words, label, mounts.MountSysfs)
-    return _filesystem(because, mount, options, destination, words, label)
+        return [_filesystem(because, mount, options, target, words, label, mounts.MountSysfs)]
+    return [_filesystem(because, mount, options, target, words, label)]
 
 
 def _remount(because: str, mount: Mount, options: mountoptions.Options, destination: str, words: str) -> Step:
@@ -204,7 +236,11 @@ def _filesystem(
         slot = because
     elif options.attributes.set & m.RDONLY:
         data.append(("ro", None))
-    kind = kind or (mounts.CopyUp if options.copy_up else mounts.MountFilesystem)
+    if kind is None and options.copy_up:
+        from pyruntime.steps.copyup import CopyUp  # few ask for it
+
+        kind = CopyUp
+    kind = kind or mounts.MountFilesystem
     if label or any(name.endswith("context") for name, _ in data):
         from pyruntime.plan import lsm  # few hosts have labels
 
@@ -226,9 +262,9 @@ def _bind(
     index: int,
     mount: Mount,
     options: mountoptions.Options,
-    destination: str,
+    target: str,
     words: str,
-) -> Step:
+) -> "list[Step]":
     because = f"mounts[{index}]"
     data = options.has_data()
     if data is not None:
@@ -237,19 +273,26 @@ def _bind(
         raise ConfigError(f"{because}.source", "a bind mount needs a source")
     if options.copy_link and _is_mapped(mount, options):
         raise ConfigError(f"{because}.options", '"copy-symlink" and an id map do not go together: a link has none')
-    slot = _slot(config, facts, index, mount, options)
+    slot, late = _slot(config, facts, index, mount, options), _late(config, request, index)
+    found: "list[Step]" = []
+    if late and _is_mapped(mount, options):
+        found += _late_source(config, request, index, options, slot)
+    elif late:
+        slot = ""
     source = absolute(mount.source, request.bundle)
-    return _bound(options)(
+    bind = _bound(options)(
         because,
         source,
-        destination,
+        target,
         options.bind != "bind",
         options.attributes,
         options.flagged,
         words,
         slot,
         keep=_has(config, "user"),
+        place=inside(source, root_path(config, request.bundle)) or "",
     )
+    return [*found, bind]
 
 
 def _is_bind(mount: Mount, options: mountoptions.Options) -> bool:
@@ -284,17 +327,17 @@ def change(config: Config, request: Request) -> "list[Step]":
     return found
 
 
-def seal(config: Config) -> "list[Step]":
+def seal(config: Config, request: Request) -> "list[Step]":
     """Read-only remounts that had to wait until everything was written."""
     found: "list[Step]" = []
     if not _has(config, "mount"):
         return found
     for index, mount in enumerate(config.mounts):
         options = mountoptions.parse(mount.options, f"mounts[{index}].options", mount.type)
-        destination = clean(mount.destination)
-        late = not _is_bind(mount, options) and mount.type not in _CGROUP and _read_only_late(mount, destination)
+        target = destination(config, request.bundle, mount)
+        late = not _is_bind(mount, options) and mount.type not in _CGROUP and _read_only_late(mount, target)
         if late and options.attributes.set & m.RDONLY:
-            found.append(covers.RemountReadonly(f"mounts[{index}].options", destination, f"mounts[{index}]"))
+            found.append(covers.RemountReadonly(f"mounts[{index}].options", target, f"mounts[{index}]"))
     if config.root is not None and config.root.readonly:
         found.append(covers.RemountReadonly("root.readonly", "/"))
     return found

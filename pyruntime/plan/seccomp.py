@@ -5,18 +5,17 @@ we do. Without, it needs CAP_SYS_ADMIN, and goes right before the capabilities a
 before `create` ends, as who decides is told by `create`.
 """
 
-from pyruntime.config.seccomp import Seccomp
 from pyruntime.errors import ConfigError
 from pyruntime.host.facts import Facts
 from pyruntime.kernel.seccomp import FLAGS, NEW_LISTENER, WAIT_KILLABLE_RECV
 from pyruntime.pack import bring
 from pyruntime.steps.base import Step
-from pyruntime.steps.record import ConnectSocket
-from pyruntime.steps.seccomp import LoadSeccomp, SendListener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from pyruntime.config.seccomp import Seccomp
 
 _WHERE = "linux.seccomp"
 _GUESTS = "rule: a Wasm module reaches no more of the kernel than its engine needs"
@@ -94,21 +93,21 @@ def of_guest(
     return [MakeGuestFilter(_GUESTS, make, network)], [FilterGuest(_GUESTS)]
 
 
-def _refuse_sendmsg(asked: Seccomp) -> None:
+def _refuse_sendmsg(asked: "Seccomp") -> None:
     for index, rule in enumerate(asked.syscalls):
         if rule.action == "SCMP_ACT_NOTIFY" and "sendmsg" in rule.names:
             problem = '"sendmsg" with SCMP_ACT_NOTIFY would stop init, which without root sends its listener by it'
             raise ConfigError(f"{_WHERE}.syscalls[{index}].names", problem)
 
 
-def _warnings(asked: Seccomp, unknown: "list[str]") -> "list[str]":
+def _warnings(asked: "Seccomp", unknown: "list[str]") -> "list[str]":
     """Calls without a number are refused by what allows some calls; to what forbids some they matter."""
     if not unknown or asked.defaultAction not in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG"):
         return []
     return [f"{_WHERE}.syscalls: not known, so not filtered: {' '.join(unknown)}"]
 
 
-def _flags(asked: Seccomp, supported: "tuple[str, ...]") -> int:
+def _flags(asked: "Seccomp", supported: "tuple[str, ...]") -> int:
     """The kernel's flags; without any word of it SPEC_ALLOW, where the kernel has that."""
     wanted = asked.flags if asked.given("flags") else [_SPEC_ALLOW] if _SPEC_ALLOW in supported else []
     flags = 0
@@ -123,6 +122,8 @@ def sockets(profile: "Profile | None") -> "list[Step]":
     """Host lane, before the fork."""
     if profile is None or not profile.listens:
         return []
+    from pyruntime.steps.sockets import ConnectSocket
+
     return [ConnectSocket(f"{_WHERE}.listenerPath", "seccomp agent", profile.path, "seccomp_socket")]
 
 
@@ -148,6 +149,9 @@ def late(profile: "Profile | None", no_new_privs: bool, facts: Facts) -> "list[S
 
 
 def _load(profile: Profile, privileged: bool, facts: Facts, state: "dict[str, object]") -> "list[Step]":
+    bring("filter")
+    from pyruntime.steps.seccomp import LoadSeccomp, SendListener  # while planning, and only for who has a filter
+
     # A listener is taken out of init by who may trace it, which no filter can forbid; others have it sent.
     handover = ("pidfd_getfd" if facts.euid == 0 else "sendmsg") if profile.listens else ""
     found: "list[Step]" = [LoadSeccomp(_WHERE, profile.program, profile.flags, profile.summary, privileged, handover)]

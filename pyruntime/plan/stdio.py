@@ -2,8 +2,8 @@
 
 from pyruntime.config.process import Process
 from pyruntime.host.facts import Facts
+from pyruntime.pack import bring
 from pyruntime.plan.request import Request
-from pyruntime.steps import devices, record
 from pyruntime.steps import stdio as steps
 from pyruntime.steps.base import Step
 
@@ -12,7 +12,12 @@ _RULE = "rule: the caller's terminal is never the container's"
 
 def make(request: Request) -> "list[Step]":
     """Host lane, before the fork."""
-    return [steps.MakePipes(_RULE, request.terminals)] if request.terminals else []
+    if not request.terminals:
+        return []
+    bring("terminal")
+    from pyruntime.steps.pipes import MakePipes
+
+    return [MakePipes(_RULE, request.terminals)]
 
 
 def guard(request: Request, facts: Facts, user_namespace: bool) -> "list[Step]":
@@ -30,46 +35,67 @@ def guard(request: Request, facts: Facts, user_namespace: bool) -> "list[Step]":
 
 def leave(request: Request) -> "list[Step]":
     """Host lane, right after the fork."""
-    return [steps.LeavePipes(_RULE, request.terminals)] if request.terminals else []
+    if not request.terminals:
+        return []
+    from pyruntime.steps.pipes import LeavePipes
+
+    return [LeavePipes(_RULE, request.terminals)]
 
 
 def take(request: Request) -> "list[Step]":
     """Init lane, before anything looks at stdio."""
-    found: "list[Step]" = [steps.TakePipes(_RULE, request.terminals)] if request.terminals else []
+    found: "list[Step]" = []
+    if request.terminals:
+        from pyruntime.steps.pipes import TakePipes
+
+        found.append(TakePipes(_RULE, request.terminals))
     return [*found, steps.ReopenNull("rule: stdio leads nowhere outside the container")]
 
 
 def sockets(request: Request) -> "list[Step]":
     """Host lane, before the fork: the caller's sockets, connected while their paths mean what the caller meant."""
     wanted = (("console", request.console_socket), ("pidfd", request.pidfd_socket))
-    return [
-        record.ConnectSocket(f"--{kind}-socket", f"{kind} socket", path, f"{kind}_socket")
-        for kind, path in wanted
-        if path
-    ]
+    given = [(kind, path) for kind, path in wanted if path]
+    if not given:
+        return []
+    bring("terminal")
+    from pyruntime.steps.sockets import ConnectSocket
+
+    return [ConnectSocket(f"--{kind}-socket", f"{kind} socket", path, f"{kind}_socket") for kind, path in given]
 
 
 def pidfd(request: Request, payload: str) -> "list[Step]":
     """Host lane: the pidfd, with the word that says whose it is."""
-    return [record.SendPidfd("--pidfd-socket", payload)] if request.pidfd_socket else []
+    if not request.pidfd_socket:
+        return []
+    from pyruntime.steps.sockets import SendPidfd
+
+    return [SendPidfd("--pidfd-socket", payload)]
 
 
 def attach(process: Process, request: Request, on_dev: bool) -> "list[Step]":
     """Init lane, in the new root: the pipes, or a pty (bound on /dev/console if `on_dev`) and its way to the caller."""
     if not process.terminal:
         return take(request)
+    bring("terminal")
+    from pyruntime.steps import console
+
     rows, columns = window(process, request)
     found: "list[Step]" = [
-        devices.OpenConsole("process.terminal", rows, columns, on_dev, request.foreground, process.user.uid)
+        console.OpenConsole("process.terminal", rows, columns, on_dev, request.foreground, process.user.uid)
     ]
     if request.console_socket:
-        found.append(devices.SendConsole("--console-socket"))
+        found.append(console.SendConsole("--console-socket"))
     return found
 
 
 def hold(process: Process, request: Request) -> "list[Step]":
     """Host lane, before execve: what `attend` copies from and to."""
-    return [steps.HoldMaster("process.terminal")] if process.terminal and request.foreground else []
+    if not (process.terminal and request.foreground):
+        return []
+    from pyruntime.steps.pipes import HoldMaster
+
+    return [HoldMaster("process.terminal")]
 
 
 def window(process: Process, request: Request) -> "tuple[int, int]":

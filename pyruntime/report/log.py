@@ -81,8 +81,13 @@ class Log:
         """Whether errors go to a terminal, as text: somebody reads them who types commands."""
         return self._file == _STDERR and self._form == "text" and os.isatty(_STDERR)
 
+    @property
+    def bare(self) -> bool:
+        """Whether nothing was asked for but errors on stderr, as text."""
+        return self._file == _STDERR and self._form == "text" and self._least >= LEVELS.index("warning")
+
     def tell(self, lines: str) -> None:
-        """Tell why the command fails, to a terminal. The warnings that are still held back are dropped."""
+        """Tell why the command fails, as it is. The warnings that are still held back are dropped."""
         self._held.clear()
         _put(self._file, lines.rstrip("\n"))
 

@@ -3,10 +3,35 @@
 import posix as os
 
 from pyruntime.errors import Error
+from pyruntime.kernel import mounts
+from pyruntime.steps.mounts import MountFilesystem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.walk.walker import Walker
 
 _S_IFMT, _S_IFDIR, _S_IFLNK, _S_IFREG = 0o170000, 0o040000, 0o120000, 0o100000
 _DEPTH = 200
 _EPERM, _EOPNOTSUPP = 1, 95
+
+
+class CopyUp(MountFilesystem):
+    """A tmpfs that starts with a copy of the directory it covers (`tmpcopyup`)."""
+
+    def describe(self) -> str:
+        return super().describe() + ", with a copy of what it covers"
+
+    def run(self, walker: "Walker") -> None:
+        options = self._options(walker.fds["root"])
+        target = self._target(walker.fds["root"])
+        mount_fd = mounts.new_filesystem(self.fstype, self.source, options, self.attributes.set)
+        covered = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=target)
+        top = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount_fd)  # fsmount's is an O_PATH one
+        copy_tree(covered, top)
+        os.close(top)
+        os.close(covered)
+        self._attach(mount_fd, target)
+        self._keep(walker, mount_fd)
 
 
 def copy_tree(source: int, target: int, depth: int = 0) -> None:

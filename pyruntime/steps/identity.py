@@ -49,12 +49,11 @@ class EnterCwd(Step):
 class BuildEnvironment(Step):
     """The environment for execve: the last of duplicates wins, HOME is looked up where it is missing."""
 
-    def __init__(self, because: str, env: "list[str]", uid: int, terminal: bool, home: str = "/") -> None:
+    def __init__(self, because: str, env: "list[str]", uid: int, home: str = "/") -> None:
         """`home`: HOME of a user whom /etc/passwd does not know; "" for none."""
         super().__init__(because)
         self.env = env
         self.uid = uid
-        self.terminal = terminal
         self.home = home
 
     def describe(self) -> str:
@@ -65,8 +64,6 @@ class BuildEnvironment(Step):
         for entry in self.env:
             name, _, value = entry.encode("utf-8", "surrogateescape").partition(b"=")
             env[name] = value
-        if self.terminal:
-            env.setdefault(b"TERM", b"xterm")
         if not env.get(b"HOME") and (home := self._home(walker.fds["root"])):
             env[b"HOME"] = home
         walker.objects["env"] = env

@@ -35,9 +35,15 @@ class MapMounts(Step):
 
     lane = HOST
 
-    def __init__(self, because: str, uids: "Lines", gids: "Lines", prepared: "list[Prepared]") -> None:
-        """`uids`, `gids`: (id in the filesystem, id on the host, count); both empty for the joined user namespace."""
+    def __init__(
+        self, because: str, uids: "Lines", gids: "Lines", prepared: "list[Prepared]", late: bool = False
+    ) -> None:
+        """`uids`, `gids`: (id in the filesystem, id on the host, count); both empty for the joined user namespace.
+
+        `late`: the copies are init's, and ours only while we map their ids.
+        """
         super().__init__(because)
+        self.late = late
         self.uids = uids
         self.gids = gids
         self.prepared = prepared
@@ -56,6 +62,8 @@ class MapMounts(Step):
         finally:
             if made >= 0:
                 os.close(made)
+            for each in self.prepared if self.late else ():
+                walker.close_fd(each.slot)
 
 
 def _map(each: Prepared, mount_fd: int, space: int) -> None:

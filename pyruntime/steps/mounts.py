@@ -5,7 +5,6 @@ import posix as os
 from pyruntime.errors import Error, reason
 from pyruntime.kernel import mounts, paths
 from pyruntime.steps.base import HOST, Step
-from pyruntime.steps.copyup import copy_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,14 +12,20 @@ if TYPE_CHECKING:
 
 _S_IFMT, _S_IFDIR = 0o170000, 0o040000
 _EPERM, _EBUSY, _ENOENT, _ENOTDIR, _EINVAL = 1, 16, 2, 20, 22
+_ATIMES = mounts.ATIME_FIELD | mounts.NODIRATIME
+_MS_NOATIME, _MS_NODIRATIME, _MS_STRICTATIME = 0x400, 0x800, 1 << 24
 
 
 class Attributes:
-    """What a mount's options ask of the mount itself, in the words of mount_setattr(2)."""
+    """What a mount's options ask of the mount itself, in the words of mount_setattr(2).
+
+    `set` and `clear` are what a new mount gets; `atimes` are the kinds of access times that the options name, as MS_*.
+    """
 
     def __init__(self) -> None:
         self.set = 0
         self.clear = 0
+        self.atimes = 0
         self.recursive_set = 0
         self.recursive_clear = 0
         self.propagation: "list[tuple[int, bool]]" = []
@@ -36,28 +41,67 @@ class PrepareMount(Step):
 
     lane = HOST
 
-    def __init__(self, because: str, source: str, recursive: bool, slot: str, kind: str) -> None:
-        """`kind`: the propagation that every mount of init gets."""
+    def __init__(self, because: str, source: str, recursive: bool, slot: str, kind: str, place: str = "") -> None:
+        """`kind`: the propagation that every mount of init gets. `place`: where in the container's root it lies."""
         super().__init__(because)
         self.source = source
         self.recursive = recursive
         self.slot = slot
         self.kind = kind
+        self.place = place
 
     def describe(self) -> str:
         return f"open the mount source {self.source} on the host"
 
     def run(self, walker: "Walker") -> None:
-        tree = open_source(self.because, self.source, self.recursive)
+        tree = self._open()
         for kind in dict.fromkeys(("slave", self.kind)):  # what init mounts below it is never seen on the host
             mounts.set_attributes(tree, 0, propagation=mounts.PROPAGATION[kind], recursive=True)
         walker.fds[self.slot] = tree
 
+    def _open(self) -> int:
+        if not self.place:
+            return open_source(self.because, self.source, self.recursive)
+        rootfs = self.source.removesuffix(self.place)
+        root = os.open(rootfs, paths.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return open_source(self.because, self.source, self.recursive, root, self.place)
+        finally:
+            os.close(root)
 
-def open_source(because: str, source: str, recursive: bool) -> int:
-    """A detached copy of a bind source. Raises Error that names it."""
+
+class OpenSource(Step):
+    """Open a bind source that an earlier mount of this container has made, for the host to map its ids."""
+
+    def __init__(self, because: str, source: str, recursive: bool, slot: str, place: str) -> None:
+        super().__init__(because)
+        self.source = source
+        self.recursive = recursive
+        self.slot = slot
+        self.place = place
+
+    def describe(self) -> str:
+        return f"open the mount source {self.source}, which is {self.place} in the container"
+
+    def run(self, walker: "Walker") -> None:
+        root = walker.fds["root"]
+        walker.fds[self.slot] = open_source(self.because, self.source, self.recursive, root, self.place)
+        walker.give(self.slot)
+
+
+def open_source(because: str, source: str, recursive: bool, root: int = -1, place: str = "") -> int:
+    """A detached copy of a bind source. Raises Error that names it.
+
+    One that lies in the container's root is `place` there: links in the rootfs lead nowhere else then.
+    """
     try:
-        return mounts.open_tree(source, recursive)
+        if not place:
+            return mounts.open_tree(source, recursive)
+        fd = paths.open_in_root(root, place)
+        try:
+            return mounts.open_tree("", recursive, dir_fd=fd)
+        finally:
+            os.close(fd)
     except OSError as error:
         where = " (on the host)" if error.errno in (_ENOENT, _ENOTDIR) else ""
         raise Error(f"{because}.source {source}: {reason(error)}{where}") from None
@@ -114,9 +158,11 @@ class BindMount(MountStep):
         words: str,
         slot: str = "",
         keep: bool = False,
+        place: str = "",
     ) -> None:
-        """`keep`: flags of the source stay unless the options name them, as locked ones would."""
+        """`keep`: flags of the source are as locked. `place`: where in the container's root the source lies, if so."""
         super().__init__(because, destination, attributes)
+        self.place = place
         self.keep = keep
         self.source = source
         self.recursive = recursive
@@ -128,7 +174,7 @@ class BindMount(MountStep):
         return f"bind {self.source} on {self.destination}" + (f" ({self.words})" if self.words else "")
 
     def run(self, walker: "Walker") -> None:
-        tree = walker.fds.pop(self.slot) if self.slot else open_source(self.because, self.source, self.recursive)
+        tree = walker.fds.pop(self.slot) if self.slot else self._open(walker.fds["root"])
         folder = is_directory(tree)
         try:
             target = (paths.make_directory if folder else paths.make_file)(walker.fds["root"], self.destination)
@@ -139,29 +185,43 @@ class BindMount(MountStep):
         self._attach(tree, target)
         os.close(tree)
 
+    def _open(self, root: int) -> int:
+        return open_source(self.because, self.source, self.recursive, root, self.place)
+
     def _in_the_way(self, folder: bool) -> str:
         """What keeps a destination from being made: it is a file already, or lies below one."""
         source = "folder" if folder else "file"
         return f"source is a {source}, destination {self.destination} is a file, or lies below one"
 
     def _remount(self, tree: int) -> None:
-        """Attributes as a bind remount gives them: those not asked for are cleared, unless locked (EPERM)."""
+        """Attributes as a bind remount gives them: those not asked for are cleared, unless locked (EPERM).
+
+        Access times are kept as they are unless an option names a kind; `atime` and what else takes one back is none.
+        """
         asked = self.attributes
-        atime = mounts.ATIME_FIELD if asked.set & mounts.ATIME_FIELD or asked.clear & mounts.ATIME_FIELD else 0
+        on, off = asked.set & ~_ATIMES, asked.clear & ~_ATIMES
         others = mounts.RDONLY | mounts.NOSUID | mounts.NODEV | mounts.NOEXEC | mounts.NOSYMFOLLOW
         if self.keep:  # of a source that the host opened none is locked, and the container's root must not profit
-            others = 0
+            others = mounts.NOSYMFOLLOW  # which is never locked
+        if asked.atimes:
+            on, off = on | _access_times(asked.atimes), off | _ATIMES
         try:
-            mounts.set_attributes(tree, asked.set, (others & ~asked.set) | asked.clear | atime)
+            mounts.set_attributes(tree, on, (others & ~on) | off)
         except OSError as error:
             if error.errno != _EPERM:
                 raise
             try:
-                mounts.set_attributes(tree, asked.set, asked.clear | atime)
+                mounts.set_attributes(tree, on, off | (mounts.NOSYMFOLLOW & ~on))
             except OSError:
                 raise Error(
                     f"{self.because}: cannot clear locked flags of {self.source}: operation not permitted"
                 ) from None
+
+
+def _access_times(kinds: int) -> int:
+    """What mount(2) makes of kinds of access times (MS_*): strictatime before noatime, and relatime without either."""
+    kind = mounts.STRICTATIME if kinds & _MS_STRICTATIME else mounts.NOATIME if kinds & _MS_NOATIME else mounts.RELATIME
+    return kind | (mounts.NODIRATIME if kinds & _MS_NODIRATIME else 0)
 
 
 class Remount(Step):
@@ -295,25 +355,6 @@ class MountSysfs(MountFilesystem):
         tree = mounts.open_tree("/sys", recursive=True)
         mounts.set_attributes(tree, self.attributes.set | mounts.RDONLY, recursive=True)
         return tree
-
-
-class CopyUp(MountFilesystem):
-    """A tmpfs that starts with a copy of the directory it covers (`tmpcopyup`)."""
-
-    def describe(self) -> str:
-        return super().describe() + ", with a copy of what it covers"
-
-    def run(self, walker: "Walker") -> None:
-        options = self._options(walker.fds["root"])
-        target = self._target(walker.fds["root"])
-        mount_fd = mounts.new_filesystem(self.fstype, self.source, options, self.attributes.set)
-        covered = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=target)
-        top = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount_fd)  # fsmount's is an O_PATH one
-        copy_tree(covered, top)
-        os.close(top)
-        os.close(covered)
-        self._attach(mount_fd, target)
-        self._keep(walker, mount_fd)
 
 
 class MountCgroup(MountStep):

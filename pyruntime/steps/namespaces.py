@@ -1,18 +1,15 @@
-"""Steps about processes and namespaces: clone, join, id maps, becoming init."""
+"""Steps about processes and namespaces: clone, new namespaces, becoming init."""
 
 import _signal
 import gc
 import posix as os
 
-from pyruntime.errors import Error, explain_oserror, reason
+from pyruntime.errors import Error, explain_oserror
 from pyruntime.kernel import keys, net, ns, process, sched
-from pyruntime.kernel.imports import lock_imports
-from pyruntime.kernel.procmount import open_private, write_in
 from pyruntime.kernel.syscall import syscall
 from pyruntime.steps.base import HOST, Step
 
 _REFUSED = (1, 13, 30)  # EPERM, EACCES, EROFS
-_ERANGE = 34
 _NAME = b"pyruntime init"  # everybody may read a command line, and ours tells of the host
 
 TYPE_CHECKING = False
@@ -20,48 +17,6 @@ if TYPE_CHECKING:
     from pyruntime.walk.walker import Walker
 
 _ENDING = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
-
-
-class OpenNamespace(Step):
-    """Open a namespace file on the host, check its kind, keep the descriptor for a later join."""
-
-    lane = HOST
-
-    def __init__(self, because: str, kind: str, path: str, changed: str = "") -> None:
-        """`changed`: the sysctl that is set in it, which may then not be the host's."""
-        super().__init__(because)
-        self.kind = kind
-        self.path = path
-        self.changed = changed
-
-    def describe(self) -> str:
-        return f"open the {self.kind} namespace {self.path}"
-
-    def run(self, walker: "Walker") -> None:
-        try:
-            walker.fds[f"ns:{self.kind}"] = ns.open_namespace(self.path, self.kind)
-        except (ValueError, OSError) as error:
-            found = reason(error) if isinstance(error, OSError) else str(error)
-            raise Error(
-                f"{self.because}.path {self.path}: {found}; "
-                f"expected a {self.kind} namespace, such as /proc/PID/ns/{ns.FILES[self.kind]}"
-            ) from None
-        ours = os.stat(f"/proc/self/ns/{ns.FILES[self.kind]}")
-        if os.fstat(walker.fds[f"ns:{self.kind}"]).st_ino == ours.st_ino:
-            self._check_ours()
-
-    def _check_ours(self) -> None:
-        """Nothing is to be changed in a namespace of the caller's, and pivot_root changes the root of all in one."""
-        if self.kind == "mount":
-            raise Error(
-                f"{self.because}.path {self.path}: is the mount namespace of this command, which would lose its root "
-                "with all that live in it; leave the path out for a new one, or the entry to share it"
-            )
-        if self.changed:
-            raise Error(
-                f'sysctl "{self.changed}" is not in a separate kernel namespace: {self.because}.path {self.path} '
-                f"is the host's own {self.kind} namespace; remove it from linux.sysctl"
-            )
 
 
 class Clone(Step):
@@ -136,29 +91,6 @@ def _end(pid: int) -> None:
         return
 
 
-class Join(Step):
-    """setns into a namespace that was opened on the host."""
-
-    def __init__(self, because: str, kind: str, path: str) -> None:
-        super().__init__(because)
-        self.kind = kind
-        self.path = path
-
-    def describe(self) -> str:
-        return f"setns: join the {self.kind} namespace {self.path}"
-
-    def run(self, walker: "Walker") -> None:
-        fd = walker.fds.get(f"ns:{self.kind}")
-        if fd is None:  # OpenTarget found that we are in this namespace already
-            return
-        if self.kind == "user":  # its root may trace who is in it, from the first moment
-            process.set_dumpable(False)
-        if self.kind == "mount":  # our root becomes the container's: its files must not be taken for Python's
-            lock_imports()
-        ns.setns(fd, self.kind)
-        walker.close_fd(f"ns:{self.kind}")
-
-
 class Unshare(Step):
     """New namespaces for the calling process; of kinds pid and time for its children."""
 
@@ -171,80 +103,6 @@ class Unshare(Step):
 
     def run(self, walker: "Walker") -> None:
         ns.unshare(self.kinds)
-
-
-class SetTimeOffsets(Step):
-    """Shift the clocks of the time namespace that the next child will enter."""
-
-    def __init__(self, because: str, offsets: "list[tuple[str, int, int]]") -> None:
-        super().__init__(because)
-        self.offsets = offsets
-
-    def describe(self) -> str:
-        shifts = ", ".join(f"{clock} {secs} s {nanosecs} ns" for clock, secs, nanosecs in self.offsets)
-        return f"shift the clocks of the time namespace: {shifts}"
-
-    def run(self, walker: "Walker") -> None:
-        proc = open_private(processes_only=True)  # /proc may be that of a mount namespace we have joined
-        try:
-            for clock, secs, nanosecs in self.offsets:
-                self._shift(proc, clock, secs, nanosecs)
-        finally:
-            os.close(proc)
-
-    def _shift(self, proc: int, clock: str, secs: int, nanosecs: int) -> None:
-        try:
-            write_in(proc, "self/timens_offsets", f"{clock} {secs} {nanosecs}\n")
-        except OSError as error:
-            hint = "; no clock may show less than nothing, nor 146 years" if error.errno == _ERANGE else ""
-            raise Error(f"{self.because}.{clock}: {secs} s: {reason(error)}{hint}") from None
-
-
-class ForkInit(Step):
-    """The stage process forks init as its own sibling (CLONE_PARENT), tells its pid and ends."""
-
-    def __init__(self, because: str, new: "list[str]") -> None:
-        super().__init__(because)
-        self.new = new
-
-    def describe(self) -> str:
-        what = f", new namespaces {' '.join(self.new)}" if self.new else ""
-        return f"clone3 init beside the stage process (CLONE_PARENT){what}"
-
-    def run(self, walker: "Walker") -> None:
-        pid = process.clone3(ns.mask(self.new), sibling=True)
-        if pid:
-            walker.values["init_pid"] = pid
-            walker.give("init_pid")
-            walker.pass_baton(kind=b"N")
-            os._exit(0)
-
-
-class AdoptInit(Step):
-    """Learn init's pid from the stage process and reap that."""
-
-    lane = HOST
-
-    def describe(self) -> str:
-        return "learn init's pid, reap the stage process"
-
-    def run(self, walker: "Walker") -> None:
-        os.waitpid(walker.values["stage_pid"], 0)
-        del walker.values["stage_pid"]
-        while "init_pid" not in walker.values:
-            walker.take(at_once=True)  # killed before it told us, it left an init that waits for us as we would for it
-
-
-class BecomeRoot(Step):
-    """Take uid and gid 0 of the new user namespace, so that what is made from here on belongs to its root."""
-
-    def describe(self) -> str:
-        return "become uid 0, gid 0 of the user namespace"
-
-    def run(self, walker: "Walker") -> None:
-        os.setresgid(0, 0, 0)
-        os.setresuid(0, 0, 0)
-        process.set_dumpable(False)  # a change of ids makes it what fs.suid_dumpable says
 
 
 def _leave(number: int, frame: object) -> None:

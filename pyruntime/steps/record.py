@@ -1,4 +1,4 @@
-"""Steps of the command itself: the container's record, its cgroup, its sockets, its barrier."""
+"""Steps of the command itself: the container's record, its cgroup, its barrier."""
 
 import posix as os
 
@@ -6,9 +6,8 @@ from pyruntime.cgroup import fs, kill, members
 from pyruntime.cgroup.files import CgroupError
 from pyruntime.cgroup.freezer import oom_kills
 from pyruntime.cgroup.guard import guard
-from pyruntime.errors import Error, explain_oserror
-from pyruntime.kernel import fdpass, ns
-from pyruntime.kernel.pidfd import pidfd_open
+from pyruntime.errors import Error
+from pyruntime.kernel import ns
 from pyruntime.kernel.procfs import boot_id, start_time
 from pyruntime.report.times import now
 from pyruntime.state import claim
@@ -204,43 +203,6 @@ class MakeBarrier(Step):
         walker.fds["barrier"] = os.open(FIFO, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=dir_fd)
 
 
-class ConnectSocket(Step):
-    """Connect to a socket of the caller before the root changes; its path is never looked up again."""
-
-    lane = HOST
-
-    def __init__(self, because: str, what: str, path: str, slot: str) -> None:
-        super().__init__(because)
-        self.what = what
-        self.path = path
-        self.slot = slot
-
-    def describe(self) -> str:
-        return f"connect to the {self.what} {self.path}"
-
-    def run(self, walker: "Walker") -> None:
-        walker.fds[self.slot] = fdpass.connect(self.path, self.what)
-
-
-class SendPidfd(Step):
-    """Hand a pidfd of init to the caller."""
-
-    lane = HOST
-
-    def __init__(self, because: str, payload: str) -> None:
-        super().__init__(because)
-        self.payload = payload
-
-    def describe(self) -> str:
-        return "send a pidfd of init to the pidfd socket"
-
-    def run(self, walker: "Walker") -> None:
-        pidfd = pidfd_open(walker.values["init_pid"])
-        fdpass.send_fd(walker.fds["pidfd_socket"], self.payload.encode(), pidfd)
-        os.close(pidfd)
-        walker.close_fd("pidfd_socket")
-
-
 class Save(Step):
     """Record init's pid, start time and namespaces: from here on the container exists for every other command."""
 
@@ -265,40 +227,3 @@ class Save(Step):
         }
         container.own["stage"] = self.stage
         container.save()
-
-
-class WritePidFile(Step):
-    """The pid as bare digits, renamed into place so that nobody reads half of it."""
-
-    lane = HOST
-
-    def __init__(self, because: str, path: str) -> None:
-        super().__init__(because)
-        self.path = path
-
-    def describe(self) -> str:
-        return f"write init's pid to {self.path}"
-
-    def run(self, walker: "Walker") -> None:
-        folder, _, name = self.path.rpartition("/")
-        temporary = f"{folder}/.{name}"
-        try:
-            _unlink(temporary)
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            os.write(fd, str(walker.values["init_pid"]).encode())
-            os.close(fd)
-            os.rename(temporary, self.path)
-            walker.values["pid_file"] = 1
-        except OSError as error:
-            raise Error(f"cannot write the pid file {self.path}: {explain_oserror(error)}") from None
-
-    def undo(self, walker: "Walker") -> None:
-        if walker.values.pop("pid_file", 0):  # one that was there before is not ours to take
-            _unlink(self.path)
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return

@@ -27,7 +27,7 @@ HEAD = """# Command line
 |---|---|
 | 0 | a command that did what it was asked |
 | that of the process, or 128 plus the number of the signal that ended it | `run` and `exec` in the foreground |
-| 255 | `exec` that could not run its command |
+| 255 | `exec` that could not run its command; `run` in the foreground whose program was found and can't be executed |
 | 3 | an unknown command |
 | 130 | an interrupted command |
 | 1 | any other failure; one line on stderr says what and why |

@@ -283,10 +283,15 @@ def test_an_unknown_global_flag() -> None:
 
 @pytest.mark.parametrize(
     ("word", "message"),
-    [("strt", 'unknown command "strt"; did you mean start?'), ("qqq", 'unknown command "qqq"')],
+    [
+        ("strt box", 'unknown command "strt"; did you mean start?'),
+        ("qqq", 'unknown command "qqq"'),
+        ("qqq --help", "No help topic for 'qqq': unknown command \"qqq\""),
+        ("qqq -h", "No help topic for 'qqq': unknown command \"qqq\""),
+    ],
 )
 def test_an_unknown_verb(word: str, message: str) -> None:
-    error = refusal(f"{word} box")
+    error = refusal(word)
     assert error.text == message
     assert error.code == 3
     assert error.verb is None

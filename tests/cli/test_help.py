@@ -8,7 +8,7 @@ from pyruntime.cli.options import GLOBALS, GROUPS, VERBS
 
 def test_the_programs_help_lists_every_command_in_its_group() -> None:
     text = app_help("pyruntime")
-    assert text.startswith("NAME:\n   pyruntime - ")
+    assert text.startswith("NAME:\n   pyruntime, a drop-in for runc - Open Container Initiative runtime\n")
     places = [text.index(group) for group in GROUPS]
     assert places == sorted(places)
     for verb in VERBS.values():
@@ -46,6 +46,7 @@ def test_help_fits_a_terminal(verb: "str | None") -> None:
 def test_the_program_goes_by_the_name_it_was_called() -> None:
     assert "pyruntime" not in verb_help("runc", "start")
     assert "   runc start ID\n" in verb_help("runc", "start")
+    assert app_help("runc").startswith("NAME:\n   runc - Open Container Initiative runtime\n")
 
 
 def test_no_help_for_an_unknown_verb() -> None:

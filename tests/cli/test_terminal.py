@@ -79,6 +79,15 @@ def test_the_file_is_named_as_the_command_line_does(launcher: Path, tmp_path: Pa
     ]
 
 
+@pytest.mark.parametrize("words", [["run", "box"], ["step", "--auto", "box", "x"]])
+def test_a_bundle_without_a_flag_is_named_too(launcher: Path, tmp_path: Path, words: "list[str]") -> None:
+    (tmp_path / "box").mkdir()
+    bundle(tmp_path / "box", hostname=5)
+    _, told = on_terminal(launcher, "--root", str(tmp_path / "s"), *words, cwd=tmp_path, **PLAIN)
+    assert told.splitlines()[0] == "error: hostname: expected a string, got 5"
+    assert told.splitlines()[1].startswith("from:  box/config.json:")
+
+
 def test_a_file_that_cannot_be_read_again_is_no_second_error(launcher: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"hostname": ')
     status, told = on_terminal(launcher, "--root", str(tmp_path / "s"), "run", "x", cwd=tmp_path, **PLAIN)

@@ -89,12 +89,14 @@ def test_a_probe_gets_the_commands_status(crio: Crio, script: str, status: int) 
 
 def test_a_probe_that_hangs_is_killed_and_leaves_the_container(crio: Crio) -> None:
     file = crio.bundle.path / "probe.json"
-    file.write_text(json.dumps({**crio.bundle.process, "args": ["sleep", "63"]}))
-    process = crio.popen("--root", str(crio.root), "exec", "--process", str(file), crio.id, stdin=subprocess.DEVNULL)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.3)
-    process.terminate()
-    assert process.wait(10) == 143
+    file.write_text(json.dumps({**crio.bundle.process, "args": ["sh", "-c", "echo up; exec sleep 63"]}))
+    words = ["--root", str(crio.root), "exec", "--process", str(file), crio.id]
+    process = crio.popen(*words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline() == b"up\n"
+        process.terminate()
+        assert process.wait(10) == 143
     assert state(crio)["status"] == "running"
 
 

@@ -41,12 +41,15 @@ class Victim(Shim):
         null = os.open("/dev/null", os.O_RDWR)
         for fd in range(3):
             os.dup2(null, fd)
+        shim = os.getpid()
         runtime = os.fork()
         if runtime:
             os.write(report, str(runtime).encode())
             os.waitpid(runtime, 0)
             signal.pause()
         die_with_parent()
+        if os.getppid() != shim:  # it was killed before the kernel knew that we want to hear of it
+            os._exit(126)
         os.execve(self.binary, [self.binary, *self.prefix(), *words], self.env)
 
 

@@ -182,3 +182,37 @@ def test_paths_name_lists_and_maps() -> None:
 def test_the_key_of_a_renamed_attribute_stands_in_the_error() -> None:
     with pytest.raises(ConfigError, match=r"p.class: expected a string, got 1"):
         Sample.read({"name": "n", "class": 1}, "p")
+
+
+@pytest.mark.parametrize("key", ["NAME", "Name", "nAME"])
+def test_a_key_in_other_case_is_the_key(key: str) -> None:
+    assert Sample.read({key: "n"}, "").name == "n"
+    assert Sample.read({"name": "n", "Always": {"NUMBER": 2}}, "").always.number == 2
+    with pytest.raises(ConfigError, match=rf"^at\.{key}: expected a string, got 1$"):
+        Sample.read({key: 1}, "at")
+
+
+@pytest.mark.parametrize("key", ["word\u017f", "WORD\u017f"])
+def test_letters_of_other_scripts_fold_as_go_folds_them(key: str) -> None:
+    """U+017F is a small s to Go's encoding/json, and the way to write a key that looks like another."""
+    assert Sample.read({"name": "n", key: ["a"]}, "").words == ["a"]
+
+
+def test_what_folds_to_more_letters_is_another_key() -> None:
+    class Class(Record):
+        mass: str = otherwise(checks.string, "")
+
+    assert Class.read({"maß": "a"}, "").mass == ""
+    assert Class.read({"MASS": "a"}, "").mass == "a"
+
+
+def test_a_key_in_two_cases_is_refused() -> None:
+    """Readers differ in which of them counts, and one may confine less than the other."""
+    for first, second in (("name", "Name"), ("Name", "name"), ("NAME", "Name")):
+        with pytest.raises(ConfigError, match=f"^{second}: is there twice, in upper and lower case; remove one"):
+            Sample.read({first: "n", second: "m"}, "")
+    assert Sample.read({"name": "n", "Name": None}, "").name == "n"
+
+
+def test_names_of_a_map_are_no_keys() -> None:
+    assert Sample.read({"name": "n", "map": {"k": "1", "K": "2"}}, "").map == {"k": "1", "K": "2"}

@@ -28,6 +28,8 @@ pytestmark = pytest.mark.skipif(
 OTHER_SYSTEMS = ("vm", "solaris", "windows", "zos", "freebsd", "commandLine", "username")
 # Where we take more than the schema does, and why.
 LENIENT = {
+    "process.user.uid": "0 when absent, as with runc",
+    "process.user.gid": "0 when absent, as with runc",
     "linux.devices[].fileMode": "engines leave the file type bits in it; they are ignored",
     "linux.seccomp.defaultAction": "an unused profile is written with an empty default action, or none",
     "linux.resources.pids.limit": "may be absent: the limit is left alone",

@@ -8,7 +8,7 @@ from pyruntime.config.rules.sysctl import canonical, owner
 from pyruntime.config.spec import Config
 from pyruntime.config.validate import validate
 from pyruntime.errors import ConfigError
-from pyruntime.steps.limits import same_setting, sysctl_path
+from pyruntime.steps.sysctl import same_setting, sysctl_path
 
 EVERY = ["pid", "network", "ipc", "uts", "mount", "user"]
 MAPS = [{"containerID": 0, "hostID": 1000, "size": 1}]

@@ -5,9 +5,10 @@ from hypothesis import given
 
 from pyruntime.config.process import Process
 from pyruntime.config.resources import Resources
+from pyruntime.config.rules.process import validate_process
 from pyruntime.config.rules.sysctl import canonical, owner
 from pyruntime.config.spec import Config
-from pyruntime.config.validate import RULES, validate, validate_process, validate_resources
+from pyruntime.config.validate import RULES, validate, validate_resources
 from pyruntime.errors import ConfigError
 from tests import strategies
 from tests.config.documents import GONE, TYPICAL, changed, everything

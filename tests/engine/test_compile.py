@@ -3,6 +3,7 @@
 import ctypes
 import os
 import resource
+import select
 import signal
 import socket
 import time
@@ -197,6 +198,29 @@ def test_nothing_stays_behind_when_the_command_is_interrupted() -> None:
         signal.signal(signal.SIGALRM, old)
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_nothing_stays_behind_when_the_command_is_killed() -> None:
+    """Root's compiler becomes somebody else, and the kernel forgets then what was to end it."""
+    command = os.fork()
+    if command == 0:
+        compiled(Fake(_busy), b"", Limits())  # type: ignore[arg-type]
+        os._exit(0)
+    time.sleep(0.5)
+    (compiler,) = _children(command)
+    pidfd = os.pidfd_open(compiler)
+    os.kill(command, signal.SIGKILL)
+    os.waitpid(command, 0)
+    ended = select.select([pidfd], [], [], 10)[0]
+    if not ended:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    os.close(pidfd)
+    assert ended
+
+
+def _busy() -> None:
+    while True:
+        pass
 
 
 def test_the_calls_have_numbers() -> None:

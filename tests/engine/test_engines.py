@@ -38,6 +38,25 @@ def test_an_engine_asked_for_by_name_is_the_only_one_tried() -> None:
     assert "wasmer" not in caught.value.text
 
 
+IMPORTING = b"\0asm\1\0\0\0" + b"\1\4\1\x60\0\0" + b"\2\x0f\1\1w\x09sock_open\0\0"
+
+
+@pytest.mark.usefixtures("no_packages")
+@pytest.mark.parametrize(
+    ("wasm", "asked", "tried"),
+    [
+        (IMPORTING, "", ["wasmedge"]),
+        (IMPORTING, "wamr", ["wamr"]),
+        (IMPORTING[:-4], "", list(ENGINES)),  # cut off: whoever reads it says so
+        (b"\0asm\1\0\0\0" + b"\0\x0b\1a\x09sock_open", "", list(ENGINES)),
+    ],
+)
+def test_a_module_that_imports_wasmedges_sockets_is_for_wasmedge(wasm: bytes, asked: str, tried: "list[str]") -> None:
+    with pytest.raises(Unsupported) as caught:
+        load(Selection(asked, "/echo.wasm", wasm, "process.args[0]"))
+    assert [name for name in ENGINES if f"engine {name}: " in caught.value.text] == tried
+
+
 @pytest.mark.skipif(sys.version_info[:2] == (3, 10), reason="the one version wasmer's package has code for")
 def test_wasmer_says_that_it_wants_another_python() -> None:
     with pytest.raises(Error, match=r"CPython 3\.10 only"):

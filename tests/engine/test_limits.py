@@ -74,6 +74,18 @@ def test_a_signal_ends_a_guest_with_a_time_limit(guest: Guest) -> None:
         assert process.wait(10) == 143
 
 
+def test_a_signal_ends_a_guest_whose_time_is_longer_than_poll_can_wait(guest: Guest) -> None:
+    """2147483 seconds are what poll(2) takes."""
+    keeps(guest, "seconds")
+    command = guest.command(LOOP, options=("--in-place", "--seconds=9999999"))
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE) as process:
+        wait_until_busy(process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 143
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
 @pytest.mark.parametrize(("pages", "status"), [(15, 1), (16, 255), (60000, 255)])
 def test_memory_grows_up_to_its_limit(guest: Guest, pages: int, status: int) -> None:
     keeps(guest, "memory")

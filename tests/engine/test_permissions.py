@@ -40,7 +40,8 @@ def test_all_addresses_or_some() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "none", "all, 10.0.0.1", "10.0.0.0/33", "10.0.0", "localhost", "::1/129", "1.2.3.4/"]
+    "value",
+    ["", "none", "all, 10.0.0.1", "10.0.0.0/33", "10.0.0", "localhost", "::1/129", "1.2.3.4/", "::1/" + "9" * 5000],
 )
 def test_other_values_are_errors(value: str) -> None:
     with pytest.raises(ConfigError) as error:
@@ -72,6 +73,7 @@ def test_annotations_that_are_not_about_this_program() -> None:
         "a:80",
         "[127.0.0.1]:80",
         "127.0.0.1:\uff18",
+        "127.0.0.1:" + "9" * 5000,
     ],
 )
 def test_what_is_no_address_to_serve_at(address: str) -> None:

@@ -137,6 +137,38 @@ def test_waiting_for_a_connection_or_a_time(tmp_path: Path) -> None:
             assert ended(process) == (7, b"", b"")
 
 
+@pytest.mark.parametrize("nanoseconds", [1 << 52, -1])
+def test_waiting_for_longer_than_poll_can(tmp_path: Path, nanoseconds: int) -> None:
+    """A month and more, as programs ask for that want no end: in WASI's unsigned number -1 is the most."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = start(tmp_path, POLL.format(nanoseconds=nanoseconds), listener=listener)
+        with socket.create_connection(listener.getsockname()):
+            assert ended(process) == (7, b"", b"")
+
+
+def test_what_is_sent_at_once_takes_no_more_memory_than_the_guest_has(tmp_path: Path) -> None:
+    """The same page named a thousand times: as much is taken as one call takes, and the rest is for the next."""
+    body = """
+    (local $at i32)
+    (call $is (call $accept (i32.const 3) (i32.const 0) (i32.const 8)) (i32.const 0) (i32.const 1))
+    (local.set $fd (i32.load (i32.const 8)))
+    (loop $more
+      (i32.store (i32.add (i32.const 16384) (local.get $at)) (i32.const 0))
+      (i32.store (i32.add (i32.const 16388) (local.get $at)) (i32.const 65536))
+      (local.set $at (i32.add (local.get $at) (i32.const 8)))
+      (br_if $more (i32.lt_u (local.get $at) (i32.const 8192))))
+    (call $is (call $write (local.get $fd) (i32.const 16384) (i32.const 1024) (i32.const 8)) (i32.const 0)
+      (i32.const 2))
+    (call $is (i32.gt_u (i32.load (i32.const 8)) (i32.const 0)) (i32.const 1) (i32.const 3))
+    (call $is (i32.gt_u (i32.load (i32.const 8)) (i32.const 1048576)) (i32.const 0) (i32.const 4))"""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = start(tmp_path, body, listener=listener)
+        with socket.create_connection(listener.getsockname(), 20) as client:
+            while client.recv(1 << 20):
+                pass
+        assert ended(process) == (0, b"", b"")
+
+
 def test_what_must_not_wait_does_not(tmp_path: Path) -> None:
     body = """
     (call $is (call $flags (i32.const 3) (i32.const 4)) (i32.const 0) (i32.const 1))

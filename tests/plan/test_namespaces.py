@@ -6,7 +6,9 @@ import pytest
 
 from pyruntime.steps.base import Step
 from pyruntime.steps.idmaps import WriteIdMap
-from pyruntime.steps.namespaces import Clone, ForkInit, Join, Unshare
+from pyruntime.steps.joining import Join
+from pyruntime.steps.namespaces import Clone, Unshare
+from pyruntime.steps.stages import ForkInit
 from tests.plan.made import document, facts, names, namespaces, plan, request
 
 ONE = [{"containerID": 0, "hostID": 1000, "size": 1}]

@@ -17,7 +17,7 @@ STAGES: "tuple[tuple[str, set[str]], ...]" = (
                     "WriteIdMap", "BecomeRoot", "Isolate", "JoinKeyring", "LoopbackUp", "OpenProcfs", "LabelKeyring",
                     "EnterResctrlGroup", "MoveNetDevices"}),
     ("mounts", {"SetRootPropagation", "BindRoot", "BindMount", "MountFilesystem", "CopyUp", "MountCgroup", "Remount",
-                "MountLabelledMqueue"}),
+                "MountLabelledMqueue", "OpenSource", "MapMounts (late)"}),
     ("devices", {"MakeDevices", "LinkDevices"}),
     ("limits of the cgroup", {"ApplyLimits", "DelegateCgroup"}),
     ("hooks with the host's paths", {"SendPidfd", "hooks.prestart", "hooks.createRuntime", "hooks.createContainer"}),
@@ -123,6 +123,22 @@ VARIANTS: "dict[str, tuple[dict[str, Any], dict[str, Any]]]" = {
             **FULL,
             "mounts": [
                 {"destination": "/a", "source": "/b", "options": ["bind"], "uidMappings": MAPS, "gidMappings": MAPS}
+            ],
+        },
+        {},
+    ),
+    "id-mapped mount of a mount": (
+        {
+            **FULL,
+            "mounts": [
+                {"destination": "/a", "type": "tmpfs"},
+                {
+                    "destination": "/b",
+                    "source": "rootfs/a",
+                    "options": ["bind"],
+                    "uidMappings": MAPS,
+                    "gidMappings": MAPS,
+                },
             ],
         },
         {},

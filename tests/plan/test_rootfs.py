@@ -79,8 +79,9 @@ def test_what_lxcfs_serves_may_be_mounted_in_proc() -> None:
     assert the(found, mounts.BindMount).destination == "/proc/meminfo"
 
 
-def test_sources_are_opened_by_the_host_for_a_new_user_namespace() -> None:
-    linux = {"namespaces": namespaces("user", "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
+@pytest.mark.parametrize("user", ["user", "user=/proc/1/ns/user"])
+def test_sources_are_opened_by_the_host_for_a_user_namespace(user: str) -> None:
+    linux = {"namespaces": namespaces(user, "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
     config = document(linux=linux, mounts=[{"destination": "/a", "source": "/b", "options": ["bind"]}])
     found = plan(config)
     assert the(found, mounts.PrepareMount).slot == the(found, mounts.BindMount).slot != ""
@@ -158,3 +159,42 @@ def test_flags_of_a_source_stay_in_a_user_namespace(user: bool) -> None:
         linux = {"namespaces": namespaces("user", "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
     config = document(linux=linux, mounts=[{"destination": "/a", "source": "/b", "options": ["bind", "nosuid"]}])
     assert the(plan(config), mounts.BindMount).keep == user
+
+
+USER = {"namespaces": namespaces("user", "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
+A_TMPFS = {"destination": "/mnt", "type": "tmpfs"}
+
+
+def test_a_destination_may_be_a_path_of_the_host_below_the_rootfs() -> None:
+    places = ["/bundle/rootfs/a", "/bundle/rootfs/../rootfs/b", "/bundle/rootfs2", "a"]
+    found = mounted(*({"destination": each, "type": "tmpfs", "options": ["ro"]} for each in places))
+    inside = ["/a", "/b", "/bundle/rootfs2", "/a"]
+    assert [step.destination for step in found if isinstance(step, mounts.MountFilesystem)] == inside
+    assert [step.destination for step in found if isinstance(step, masks.RemountReadonly)] == inside
+    with pytest.raises(ConfigError, match="on the container's root is refused"):
+        mounted({"destination": "/bundle/rootfs", "type": "tmpfs"})
+
+
+@pytest.mark.parametrize("source", ["/bundle/rootfs/mnt", "/bundle/rootfs/mnt/x", "rootfs", "/bundle/rootfs/mnt/."])
+def test_a_source_that_an_earlier_mount_makes_is_inits_to_open(source: str) -> None:
+    found = plan(document(linux=USER, mounts=[A_TMPFS, {"destination": "/b", "source": source, "options": ["bind"]}]))
+    assert "PrepareMount" not in names(found)
+    bind = the(found, mounts.BindMount)
+    assert (bind.slot, bind.place) == ("", source.removeprefix("/bundle/").removeprefix("rootfs").rstrip("/.") or "/")
+
+
+@pytest.mark.parametrize("source", ["/bundle/rootfs/other", "/bundle/rootfs/mnt2", "/bundle/rootfs2/mnt", "/mnt"])
+def test_every_other_source_is_opened_before(source: str) -> None:
+    """The mount that makes a thing has to come first; what only looks alike is the host's."""
+    bind = {"destination": "/b", "source": source, "options": ["bind"]}
+    assert "PrepareMount" in names(plan(document(linux=USER, mounts=[A_TMPFS, bind])))
+    later = {"destination": "/b", "source": "/bundle/rootfs/mnt/x", "options": ["bind"]}
+    assert "PrepareMount" in names(plan(document(linux=USER, mounts=[later, A_TMPFS])))
+
+
+def test_the_ids_of_such_a_source_are_mapped_when_its_turn_comes() -> None:
+    ids = {"uidMappings": MAPS, "gidMappings": MAPS}
+    bind = {"destination": "/b", "source": "rootfs/mnt", "options": ["bind"], **ids}
+    order = names(mounted(A_TMPFS, bind))
+    at = order.index("OpenSource")
+    assert order[at - 1 : at + 3] == ["MountFilesystem", "OpenSource", "MapMounts", "BindMount"]

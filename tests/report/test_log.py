@@ -186,3 +186,12 @@ def test_any_text_is_one_printable_line_in_both_formats(raw: bytes) -> None:
     finally:
         os.close(read)
         os.close(write)
+
+
+@pytest.mark.parametrize(
+    ("form", "level", "bare"),
+    [("text", "warning", True), ("text", "error", True), ("text", "info", False), ("json", "error", False)],
+)
+def test_whether_only_errors_were_asked_for(form: str, level: str, bare: bool, tmp_path: Path) -> None:
+    assert Log(None, form, level).bare is bare
+    assert not Log(str(tmp_path / "log"), form, level).bare

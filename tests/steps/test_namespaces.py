@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pyruntime.steps.namespaces import AdoptInit
+from pyruntime.steps.stages import AdoptInit
 from pyruntime.walk.channel import PeerGone
 from pyruntime.walk.walker import Walker
 

@@ -13,9 +13,9 @@ from pyruntime.steps.base import HOST, INIT, Step
 from pyruntime.steps.devices import LinkDevices
 from pyruntime.steps.hooks import RunHook, environment, run_hook
 from pyruntime.steps.identity import BuildEnvironment
-from pyruntime.steps.limits import sysctl_path
+from pyruntime.steps.pidfile import WritePidFile
 from pyruntime.steps.program import FindProgram
-from pyruntime.steps.record import WritePidFile
+from pyruntime.steps.sysctl import sysctl_path
 from pyruntime.walk.walker import Walker
 
 
@@ -49,8 +49,8 @@ def test_where_a_sysctl_is(name: str, path: str) -> None:
     assert sysctl_path(name) == path
 
 
-def env_of(walker: Walker, entries: "list[str]", uid: int = 0, terminal: bool = False) -> "dict[bytes, bytes]":
-    BuildEnvironment("process.env", entries, uid, terminal).run(walker)
+def env_of(walker: Walker, entries: "list[str]", uid: int = 0) -> "dict[bytes, bytes]":
+    BuildEnvironment("process.env", entries, uid).run(walker)
     env = walker.objects["env"]
     assert isinstance(env, dict)
     return env
@@ -59,8 +59,7 @@ def env_of(walker: Walker, entries: "list[str]", uid: int = 0, terminal: bool = 
 def test_the_environment_is_the_configs(walker: Walker) -> None:
     assert env_of(walker, ["A=1", "B=x=y", "A=2", "HOME=/h"]) == {b"A": b"2", b"B": b"x=y", b"HOME": b"/h"}
     assert env_of(walker, ["B=\udcff", "HOME=/"])[b"B"] == b"\xff"
-    assert env_of(walker, [], terminal=True)[b"TERM"] == b"xterm"
-    assert env_of(walker, ["TERM=vt100"], terminal=True)[b"TERM"] == b"vt100"
+    assert env_of(walker, ["NEW_LINE=\n", "EMPTY="]) == {b"NEW_LINE": b"\n", b"EMPTY": b"", b"HOME": b"/"}
 
 
 @pytest.mark.parametrize(("uid", "home"), [(0, b"/root"), (7, b"/srv/seven"), (8, b"/"), (9, b"/")])

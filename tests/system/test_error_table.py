@@ -277,7 +277,7 @@ def test_the_table(rt: Runtime, bundle: Bundle, change: Change, words: str, expe
     if "loader" in words and not NATIVE:
         pytest.skip(f"needs a machine whose ELF number is known here, not {HOST}")
     change(bundle)
-    text = said(rt.run(bundle, log=True))
+    text = said(rt.run(bundle, log=True), 255 if words.startswith("exec /") else 1)
     assert text.startswith(words)
     assert kind(text) == expected
     assert rt.containers() == []
@@ -438,7 +438,7 @@ def test_a_terminal_is_told_which_step_to_ask_about(rt: Runtime, bundle: Bundle,
     os.close(theirs)
     lines = os.read(ours, 65536).decode().splitlines()
     os.close(ours)
-    assert done.returncode == 1
+    assert done.returncode == 255
     plain = [re.sub(r"\x1b\[\d+m", "", line) for line in lines]
     told = {name: " ".join(line.split(" ", 1)[1].strip() for line in plain if line.startswith(name)) for name in NAMES}
     assert told["error:"] == "exec /app: no such file or directory"
@@ -447,3 +447,16 @@ def test_a_terminal_is_told_which_step_to_ask_about(rt: Runtime, bundle: Bundle,
     assert told["try:"].startswith(f"pyruntime explain {bundle.path} ")
     explained = subprocess.run([launcher, *told["try:"].split()[1:]], capture_output=True, text=True, check=True)
     assert ": FindProgram, by init" in explained.stdout
+
+
+@pytest.mark.parametrize("more", [(), ("--log-level", "info"), ("--log-format", "json"), ("--debug",)])
+def test_a_pipe_gets_runcs_line_of_a_failed_execve(rt: Runtime, bundle: Bundle, more: "tuple[str, ...]") -> None:
+    """The bare one by default; whoever asks for more of the log gets the reason as well."""
+    program(b"#!/bin/bash\n")(bundle)
+    bundle.write()
+    result = rt(*more, "run", "--bundle", str(bundle.path), new_id())
+    assert result.rc == 255
+    if more:
+        assert "its first line needs /bin/bash" in result.err
+    else:
+        assert result.err == "exec /app: no such file or directory\n"

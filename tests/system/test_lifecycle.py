@@ -415,3 +415,17 @@ def test_exec_takes_its_process_from_a_pipe(rt: Runtime, running: str) -> None:
     os.close(writer)
     assert process.wait(30) == 0, base.with_suffix(".err").read_text()
     assert base.with_suffix(".out").read_text().split() == ["0", "1", "2", "3"]  # 3 is that of ls
+
+
+def test_run_takes_a_folder_for_the_bundle(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    """`run BUNDLE`: its name is the id; a name beside a config.json is an id all the same, as engines mean it."""
+    folder = make("echo", "ran", name=new_id()).write().path
+    assert rt("run", f"{folder}/").out == "ran\n"
+    assert rt("run", folder.name, cwd=folder.parent).out == "ran\n"
+    (folder / folder.name).mkdir()
+    (folder / folder.name / "config.json").write_text("not this one")
+    assert rt("run", folder.name, cwd=folder).out == "ran\n"
+    assert "invalid container ID format" in rt("run", folder / "rootfs").err
+    assert rt("create", folder).rc == 0
+    assert "already exists" in rt("run", folder).err
+    rt("delete", "--force", folder.name)

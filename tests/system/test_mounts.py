@@ -1,6 +1,7 @@
 """Every kind of mount as the payload sees it in its mountinfo, by the new mount API and by mount(2) alike."""
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -420,6 +421,113 @@ def test_a_path_that_is_masked_twice_is_covered_once(rt: Runtime, make: "Callabl
     bundle.linux["maskedPaths"] = ["/covered", "/covered"]
     result = rt.run(bundle)
     assert (result.rc, result.out) == (0, "1\n"), result
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_a_source_that_an_earlier_mount_makes(rt: Runtime, bundle: Bundle, source: Path, user: bool) -> None:
+    """Both ends given as paths of the host below the rootfs, as runc takes them; the host sees nothing of it."""
+    (source / "file").write_text("first")
+    source.parent.chmod(0o755)
+    rootfs = str(bundle.rootfs)
+    bundle.config["mounts"] += [
+        mount("/one", "bind", ["bind"], str(source)),
+        mount(f"{rootfs}/one/two", "tmpfs", ["mode=0755"]),
+        mount(f"{rootfs}/one/two/three", "bind", ["bind"], f"{rootfs}/one"),
+        mount(f"{rootfs}/all", "bind", ["rbind", "ro"], f"{rootfs}/one"),
+    ]
+    bundle.sh("cat /all/file /all/two/three/file; ls /all/two; (echo x > /all/new) 2>/dev/null || echo refused")
+    if user:
+        bundle.user_namespace()
+        os.chown(source, 100000, 100000)
+    result = rt.run(bundle)
+    assert result.out == "firstfirstthree\nrefused\n", result
+    assert os.listdir(source / "two") == []
+
+
+@pytest.mark.parametrize("target", ["/canary", "../../../../../../../../canary"])
+@pytest.mark.parametrize("user", [False, True])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_link_in_the_rootfs_makes_nothing_of_the_host_a_source(
+    rt: Runtime, bundle: Bundle, tmp_path: Path, target: str, user: bool, earlier: bool
+) -> None:
+    """A source below the rootfs is looked up as the container would: its links are the image's, and hostile."""
+    canary = tmp_path / "canary"
+    canary.mkdir()
+    (canary / "file").write_text("of the host")
+    (bundle.rootfs / "canary").mkdir()
+    (bundle.rootfs / "canary" / "file").write_text("inside")
+    aim = target if target.startswith("../") else str(canary)
+    (bundle.rootfs / "link").symlink_to(aim)
+    if aim == str(canary):
+        (bundle.rootfs / aim[1:]).mkdir(parents=True)
+        (bundle.rootfs / aim[1:] / "file").write_text("inside")
+    if earlier:
+        bundle.config["mounts"].append(mount("/link/deep", "tmpfs"))
+    bundle.config["mounts"].append(mount("/seen", "bind", ["bind"], f"{bundle.rootfs}/link"))
+    bundle.sh("cat /seen/file")
+    if user:
+        bundle.user_namespace()
+    assert rt.run(bundle).out == "inside"
+    assert os.listdir(canary) == ["file"]
+
+
+ATIMES = [  # how the source is mounted, the options, what the copy has of the three
+    ("noatime,nodiratime", ["bind"], "noatime nodiratime"),
+    ("noatime", ["bind", "ro"], "noatime"),
+    ("noatime", ["bind", "atime"], "noatime"),
+    ("noatime", ["bind", "norelatime"], "noatime"),
+    ("noatime", ["bind", "relatime"], "relatime"),
+    ("noatime", ["bind", "nodiratime"], "relatime nodiratime"),
+    ("noatime", ["bind", "nodiratime", "norelatime"], "relatime nodiratime"),
+    ("noatime", ["bind", "nodiratime", "strictatime"], "nodiratime"),
+    ("nodiratime", ["bind", "diratime"], "relatime nodiratime"),
+    ("nodiratime", ["bind", "strictatime"], ""),
+    ("nodiratime", ["bind", "noatime", "atime", "relatime"], "relatime"),
+    ("strictatime", ["bind", "nostrictatime"], ""),
+    ("strictatime", ["bind", "noatime", "strictatime"], ""),
+]
+
+
+@pytest.fixture
+def remounted(source: Path) -> "Iterator[Callable[[str], Path]]":
+    """Makes folders that are mounted with such options."""
+    made: "list[Path]" = []
+
+    def make(options: str) -> Path:
+        folder = source / str(len(made))
+        folder.mkdir()
+        subprocess.run(["mount", "--bind", folder, folder], check=True)
+        made.append(folder)
+        subprocess.run(["mount", "-o", f"remount,bind,{options}", folder], check=True)
+        return folder
+
+    yield make
+    for folder in made:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_access_times_as_runc_keeps_them(rt: Runtime, bundle: Bundle, remounted: "Callable[[str], Path]") -> None:
+    """A word that takes a kind back has no effect of its own, and one kind that is named replaces all of the source."""
+    for number, (have, asked, _) in enumerate(ATIMES):
+        bundle.config["mounts"].append(mount(f"/mnt/{number}", "bind", asked, str(remounted(have))))
+    found = run(rt, bundle)
+    for number, (have, asked, seen) in enumerate(ATIMES):
+        kinds = set(found[f"/mnt/{number}"].options) & {"noatime", "relatime", "nodiratime"}
+        assert kinds == set(seen.split()), (have, asked)
+
+
+def test_what_no_user_namespace_locks_is_cleared_there(
+    rt: Runtime, bundle: Bundle, remounted: "Callable[[str], Path]"
+) -> None:
+    """`nosymfollow` of the source goes when any flag is asked for; those that the kernel could lock stay."""
+    source = str(remounted("nosymfollow,nodev"))
+    bundle.config["mounts"].append(mount("/mnt", "bind", ["bind", "ro"], source))
+    bundle.config["mounts"].append(mount("/as-it-is", "bind", ["bind"], source))
+    bundle.user_namespace()
+    found = run(rt, bundle)
+    assert {"ro", "nodev"} <= set(found["/mnt"].options)
+    assert "nosymfollow" not in found["/mnt"].options
+    assert {"nosymfollow", "nodev"} <= set(found["/as-it-is"].options)
 
 
 def test_read_only_at_last_is_the_mount_and_not_its_path(rt: Runtime, make: "Callable[..., Bundle]") -> None:

@@ -185,3 +185,19 @@ def test_killed_while_mapping(rt: Runtime, bundle: Bundle, source: Path) -> None
         )
         rt("delete", "--force", name)
     harness.wait_until(lambda: not rt.containers(), "no state is left")
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_a_source_that_an_earlier_mount_makes(rt: Runtime, bundle: Bundle, source: Path, user: bool) -> None:
+    """The ids are mapped by the host, of a copy that init has taken: the host's own view of it stays as it was."""
+    bundle.config["mounts"] += [
+        mount("/one", "bind", ["bind"], str(source)),
+        {**mount("/mnt", "bind", ["rbind"], f"{bundle.rootfs}/one"), **own(100000)},
+    ]
+    bundle.sh("stat -c %u:%g /mnt/file /mnt/other /one/other")
+    if user:
+        bundle.user_namespace()
+    shown = ["0:0", "1000:1000", "65534:65534"] if user else ["100000:100000", "101000:101000", "1000:1000"]
+    result = rt.run(bundle)
+    assert result.out.split() == shown, result
+    assert owner(source / "other") == (1000, 1000)

@@ -122,6 +122,22 @@ def test_joined_user_namespace(rt: Runtime, make: "Callable[..., Bundle]") -> No
     assert rt("delete", "--force", one).rc == 0
 
 
+def test_bind_source_that_only_the_host_reaches_in_a_joined_one(
+    rt: Runtime, make: "Callable[..., Bundle]", tmp_path: Path
+) -> None:
+    """What containerd's CRI asks for in a pod with a user namespace: its folder, with the pod's files, is root's."""
+    (tmp_path / "closed").mkdir(mode=0o700)
+    (tmp_path / "closed/hostname").write_text("pod\n")
+    first, second = new_id(), make("cat", "/etc/hostname").user_namespace()
+    assert rt.create(make("sleep", "60").user_namespace(), id=first).rc == 0
+    user = next(entry for entry in second.linux["namespaces"] if entry["type"] == "user")
+    user["path"] = f"/proc/{rt.state(first)['pid']}/ns/user"
+    second.config["mounts"].append(mount("/etc/hostname", "bind", ["rbind", "ro"], str(tmp_path / "closed/hostname")))
+    result = rt.run(second)
+    assert (result.rc, result.out) == (0, "pod\n"), result
+    assert rt("delete", "--force", first).rc == 0
+
+
 def test_sysctl_of_its_own_network(rt: Runtime, make: "Callable[..., Bundle]") -> None:
     bundle = make("cat", "/proc/sys/net/ipv4/ip_forward").user_namespace()
     bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -435,6 +436,7 @@ def test_the_compiler_ends_with_a_killed_command(rt: Runtime, make: Make) -> Non
     ) as process:
         wait_until(lambda: _children(process.pid), "it compiles")
         (child,) = _children(process.pid)
+        wait_until(lambda: "\nUid:\t65534" in Path(f"/proc/{child}/status").read_text(), "it is nobody's")
         process.kill()
     wait_until(lambda: not Path(f"/proc/{child}").exists() or _state(child) == "Z", "the compiler ends")
     assert rt("delete", "--force", name).rc == 0
@@ -479,6 +481,18 @@ def test_warm_with_annotations_is_for_containers_that_have_them(rt: Runtime, mak
     (first,) = artefacts(cache)
     assert rt.run(bundle).out == "hello\n"
     assert artefacts(cache) == [first]
+
+
+def test_warm_tells_what_it_could_not_keep(rt: Runtime, make: Make, cache: Path) -> None:
+    module = made(make, hello()).rootfs / "guest.wasm"
+    subprocess.run(["mount", "-o", "remount,size=64k", cache.parent], check=True)
+    with suppress(OSError), (cache.parent / "all of it").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    result = rt("wasm", "cache", "warm", module)
+    assert result.rc == 1
+    assert f"{module}: compiled and not kept: cache of Wasm modules: {cache}: " in result.err
+    assert "no space left on device" in result.err.lower()
 
 
 def test_warm_tells_what_is_wrong(rt: Runtime, make: Make, tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 import os
 import re
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.system.wasm import answers
 from tests.test_docs import demand
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -70,6 +72,23 @@ def test_rust(run: Run) -> None:
     *lines, status = shown("bundles/rust-wasm/README.md")
     assert done.stdout.splitlines() == lines
     assert (done.returncode, done.stderr) == (int(status), "")
+
+
+def test_sockets_of_wasmedge(run: Run, launcher: Path, tmp_path: Path) -> None:
+    if "wasmedge" not in answers():
+        pytest.skip("needs wasmedge (docs/how-to/run-wasm.md says where it is looked for)")
+    bundle, lines = tmp_path / "wasmedge-echo", shown("bundles/wasmedge-echo/README.md")
+    build("wasmedge-echo", bundle)
+    command = [launcher, "--root", tmp_path / "state", "run", "-b", bundle, f"examples-{os.getpid()}-echo"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{lines[0]}\n"
+        with urllib.request.urlopen("http://127.0.0.1:8080/", timeout=20) as answer:
+            assert answer.read().decode() == f"{lines[1]}\n"
+        with urllib.request.urlopen("http://127.0.0.1:8080/echo", lines[2].encode(), timeout=20) as answer:
+            assert answer.read().decode() == lines[2]
+        process.terminate()
+        assert process.wait(20) == 143
 
 
 def test_go(run: Run) -> None:

@@ -1,9 +1,9 @@
 """`create` and what `run` shares with it: from a command line to a walked plan."""
 
-import _signal
 import posix as os
 
 from pyruntime.cli.context import Context
+from pyruntime.cli.walking import interruptible, terminals, tracer, window
 from pyruntime.config.load import load_config
 from pyruntime.config.spec import Config
 from pyruntime.config.validate import validate
@@ -16,16 +16,13 @@ from pyruntime.kernel.paths import O_PATH
 from pyruntime.pathtext import absolute
 from pyruntime.plan import identity, life, seccomp
 from pyruntime.plan.request import Request
-from pyruntime.plan.rootfs import root_path
-from pyruntime.steps.base import HOST
-from pyruntime.steps.program import PassDescriptors
+from pyruntime.plan.rootfs import destination, root_path
 from pyruntime.walk.walker import Walker
+
+__all__ = ["check", "gather", "plan", "prepare", "run", "start", "terminals", "window"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
-
     from pyruntime.steps.base import Step
 
 
@@ -45,7 +42,8 @@ def run(context: Context) -> int:
 def prepare(context: Context) -> "tuple[Config, Request]":
     """Read and check the configuration, and what the command line adds to it. Raises Error before anything is made."""
     options = context.options
-    request = Request(context.id, context.root, absolute(options.text("bundle") or "."))
+    context.take_folder_for_bundle()
+    request = Request(context.id, context.root, absolute(options.text("bundle") or context.folder or "."))
     request.pid_file = _absolute(options.text("pid-file"))
     request.console_socket = _absolute(options.text("console-socket"))
     request.pidfd_socket = _absolute(options.text("pidfd-socket"))
@@ -129,7 +127,7 @@ def will_mount(config: Config, request: Request) -> "list[tuple[str, str]]":
     bound = {"bind", "rbind"}
     return [
         (
-            each.destination,
+            destination(config, request.bundle, each),
             absolute(each.source, request.bundle) if bound.intersection([each.type, *each.options]) else "",
         )
         for each in config.mounts
@@ -179,62 +177,3 @@ def start(context: Context, config: Config, request: Request) -> Walker:
     interruptible(walker, request.foreground)
     walker.walk()
     return walker
-
-
-def tracer(context: Context, steps: "list[Step]") -> "Callable[[int, Step], None] | None":
-    """What tells the log of every step ahead of it, if it wants debug lines.
-
-    Steps of the process that becomes the container are told only to a log apart from stderr, which is the container's,
-    and only as long as it is open.
-    """
-    log = context.log
-    if not log.debugging:
-        return None
-    closed = next(index for index, step in enumerate(steps) if isinstance(step, PassDescriptors))
-
-    def trace(index: int, step: "Step") -> None:
-        if step.lane == HOST or (log.apart and index <= closed):
-            log.debug(f"step {index + 1} of {len(steps)}: {step.lane}: {step.describe()} [{step.because}]")
-
-    return trace
-
-
-def terminals(none: bool) -> "tuple[int, ...]":
-    """Those of our standard streams that are a terminal; `none` where the container gets them, or one of its own."""
-    return () if none else tuple(fd for fd in (0, 1, 2) if os.isatty(fd))
-
-
-def window() -> "tuple[int, int]":
-    """Rows and columns of the terminal on stdin; (0, 0) where there is none or it does not know."""
-    try:
-        columns, rows = os.get_terminal_size(0)
-    except OSError:
-        return 0, 0
-    return rows, columns
-
-
-class Interrupted(Error):
-    """A signal asked the command to stop while it was setting a container up."""
-
-
-_ENDING = (
-    _signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2,
-)  # fmt: skip
-
-
-def interruptible(walker: Walker, attended: bool) -> None:
-    """Let a signal that would end us undo a half-made container instead of leaving it behind.
-
-    Once an `attended` program runs they are meant for that: who attends to it finds them in `walker.signals`.
-    """
-
-    def interrupt(number: int, frame: "FrameType | None") -> None:
-        if walker.undoing:
-            return
-        if not (attended and walker.reached_program()):
-            walker.undoing = True  # before a second signal can come
-            raise Interrupted(f"interrupted by signal {number} during set-up", 128 + number)
-        walker.signals.append(number)
-
-    for number in _ENDING:
-        _signal.signal(number, interrupt)

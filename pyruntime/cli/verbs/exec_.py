@@ -5,10 +5,10 @@ import posix as os
 from pyruntime.cgroup.tree import sub_path
 from pyruntime.cli.context import Context
 from pyruntime.cli.grammar import DIGITS
-from pyruntime.cli.verbs.create import interruptible, terminals, tracer, window
-from pyruntime.config.load import load_config, load_process
+from pyruntime.cli.walking import interruptible, terminals, tracer, window
+from pyruntime.config.load import load_process, load_process_of
 from pyruntime.config.process import Capabilities, Process
-from pyruntime.config.validate import validate_process
+from pyruntime.config.rules.process import validate_process
 from pyruntime.engine.select import detect_joined
 from pyruntime.errors import ConfigError, Error, StateError, UsageError
 from pyruntime.host.descriptors import listen_fds, named
@@ -167,7 +167,7 @@ def _settled(process: Process, container: Container) -> Process:
 def from_flags(context: Context, container: Container) -> Process:
     """The process of the bundle's config.json as it is now, changed by the flags."""
     options = context.options
-    process = load_config(f"{container.own['bundle']}/config.json").process
+    process = load_process_of(f"{container.own['bundle']}/config.json")
     if process is None:
         raise ConfigError("process", "process property must not be empty")
     process = process.replace(

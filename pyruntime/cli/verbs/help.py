@@ -16,6 +16,6 @@ def run(context: Context) -> int:
         return 0
     verb = context.arguments[0]
     if verb not in VERBS:
-        raise UsageError(f"no help for {verb!a}: there is no such command; all of them: {prog} help", 3)
+        raise UsageError(f"No help topic for {verb!a}: there is no such command; all of them: {prog} help", 3)
     write_out(verb_help(prog, verb))
     return 0

@@ -22,11 +22,10 @@ def run(context: Context) -> int:
     auto = options.flag("auto")
     if not auto and not script and not sys.stdin.isatty():
         raise UsageError("step: there is no terminal to ask; give --auto, or --script FILE")
-    if change is not None:
-        sys.stdout.write(f"what if: {change.name}. {change.lesson}.\n")
     talk = Talk(container_id, absolute(folder), script, auto)
     asked = parse(["pyruntime", "run", "--bundle", folder, "--", container_id])
     asked.globals = context.globals
+    context.config_file = f"{absolute(folder)}/config.json"
     try:
         return run_verb.run(Context(asked, context.log, Session(talk.decide, change)))
     except StepError as error:

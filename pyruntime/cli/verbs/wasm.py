@@ -134,6 +134,8 @@ def _warmed(file: str, engine: str, limits: "Limits", directory: str, demanded: 
     try:
         if prepared.fd < 0:
             return f"{file}: engine {prepared.engine.name} compiles nothing ahead"
+        if prepared.lost:
+            raise Error(f"{file}: compiled and not kept: cache of Wasm modules: {directory}: {prepared.lost}")
         size = os.fstat(prepared.fd).st_size
     finally:
         prepared.close()

@@ -78,3 +78,9 @@ def affinity(process: Process, path: str) -> None:
 
 
 RULES = (cwd, args, env, rlimits, scheduler, io_priority, affinity)
+
+
+def validate_process(process: Process, path: str) -> None:
+    """Check one process; `path` begins the error's path. Raises ConfigError."""
+    for rule in RULES:
+        rule(process, path)

@@ -43,6 +43,7 @@ _CODES = {
 _LARGEST = 1 << 16  # bytes of one read
 _NANO = 1_000_000_000
 _NOW, _OMIT = "now", "no-change"
+_BEYOND = "an offset that no file has"
 
 
 class Descriptor:
@@ -64,6 +65,8 @@ class Descriptor:
 class Source:
     """A file from an offset on (see io.py)."""
 
+    _fd = -1
+
     def __init__(self, fd: int, offset: int) -> None:
         self._fd = os.dup(fd)
         self._offset = offset
@@ -72,17 +75,22 @@ class Source:
         """See io.py."""
         try:
             found = os.pread(self._fd, count, self._offset)
+        except OverflowError:
+            raise StreamFaultError(_BEYOND) from None
         except OSError as error:
             raise StreamFaultError(reason(error)) from None
         self._offset += len(found)
         return found or None
 
     def __del__(self) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 class Sink:
     """A file from an offset on, or its end (see io.py)."""
+
+    _fd = -1
 
     def __init__(self, fd: int, offset: "int | None") -> None:
         self._fd = os.dup(fd)
@@ -97,6 +105,8 @@ class Sink:
                 done = os.pwrite(self._fd, view, place)
                 view = view[done:]
                 self._offset = self._offset if self._offset is None else self._offset + done
+        except OverflowError:
+            raise StreamFaultError(_BEYOND) from None
         except OSError as error:
             raise StreamFaultError(reason(error)) from None
 
@@ -104,7 +114,8 @@ class Sink:
         """See io.py: the kernel has it."""
 
     def __del__(self) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 class Entries:

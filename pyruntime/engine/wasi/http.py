@@ -105,12 +105,21 @@ class FutureTrailers:
         return Ok(Ok(Fields(trailers, immutable=True) if trailers else None))
 
 
+def _one_length(entries: "list[tuple[str, bytes]]") -> "list[tuple[str, bytes]]":
+    """Say a length once that was said several times: a guest may send these fields on."""
+    lengths = [entry for entry in entries if entry[0].lower() == "content-length"]
+    if not lengths:
+        return entries
+    parts = b",".join(value for _, value in lengths).replace(b",", b" ").split()
+    return [*(entry for entry in entries if entry not in lengths), (lengths[0][0], parts[0] if parts else b"")]
+
+
 class Incoming:
     """What an incoming request and an incoming response share."""
 
     def __init__(self, entries: "Sequence[tuple[str, bytes]]", body: Body) -> None:
         kept = [entry for entry in entries if entry[0].lower() not in FORBIDDEN or entry[0].lower() == "host"]
-        self.headers = Fields(kept, immutable=True)
+        self.headers = Fields(_one_length(kept), immutable=True)
         self.body = body
         self._consumed = False
 

@@ -2,7 +2,7 @@
 
 A source is read by `read(count, wait)`, which answers bytes, b"" when there is nothing yet and None at the end. A sink
 is written by `write(bytes)`, which takes everything or raises, and `flush()`. Both raise StreamFaultError when they
-fail, and may have `pollable()`; without it they are always ready.
+fail. A source may have `pollable()`, a sink `writable()`; without it they are always ready.
 """
 
 import posix as os
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 POLLABLE, INPUT, OUTPUT, ERROR = 1, 2, 3, 4
 RESOURCES = {"pollable": POLLABLE, "input-stream": INPUT, "output-stream": OUTPUT, "error": ERROR, "io-error": ERROR}
 LARGEST = 1 << 16  # bytes a read returns, or a write takes, at most; a byte has 32 in the library's lists
-_NANO, _MILLI = 1_000_000_000, 1_000_000
+_SURE = 4096  # bytes that a socket takes which poll(2) calls writable: it has a third of its buffer free then
+_MILLI = 1_000_000  # nanoseconds
+_LONGEST = (1 << 31) - 1  # milliseconds that poll(2) takes
 
 
 class StreamFaultError(Error):
@@ -74,9 +76,11 @@ class Asked(Pollable):
 def _poll(pollables: "Sequence[Pollable]", timeout: "int | None") -> "list[tuple[int, int]]":
     """poll(2) on the descriptors among these; `timeout` in milliseconds, None for ever."""
     poll = select.poll()
+    events: "dict[int, int]" = {}
     for item in pollables:
         if item.fd >= 0:
-            poll.register(item.fd, item.events)
+            events[item.fd] = events.get(item.fd, 0) | item.events
+            poll.register(item.fd, events[item.fd])
     return poll.poll(timeout)
 
 
@@ -88,7 +92,7 @@ def wait(pollables: "Sequence[Pollable]") -> "list[int]":
             return ready
         times = [item.at for item in pollables if item.at is not None]
         left = max(0, min(times) - time.monotonic_ns()) if times else None
-        _poll(pollables, None if left is None else -(-left // _MILLI))
+        _poll(pollables, None if left is None else min(-(-left // _MILLI), _LONGEST))
 
 
 class InputStream:
@@ -138,6 +142,17 @@ class OutputStream:
         except StreamFaultError as fault:
             return failed(fault)
         return Ok()
+
+    def pollable(self) -> Pollable:
+        make = getattr(self.sink, "writable", Pollable)
+        found: Pollable = make()
+        return found
+
+    def room(self) -> int:
+        """How many bytes a write takes now without waiting."""
+        if not hasattr(self.sink, "writable"):
+            return LARGEST
+        return _SURE if self.pollable().ready() else 0
 
     def dropped(self) -> None:
         """The guest let it go."""
@@ -228,12 +243,12 @@ FUNCTIONS: "dict[str, dict[str, Callable[..., Any]]]" = {
         "[method]input-stream.skip": lambda call, stream, count: _skip(stream, count, False),
         "[method]input-stream.blocking-skip": lambda call, stream, count: _skip(stream, count, True),
         "[method]input-stream.subscribe": lambda call, stream: stream.pollable(),
-        "[method]output-stream.check-write": lambda call, out: Ok(LARGEST),
+        "[method]output-stream.check-write": lambda call, out: Ok(out.room()),
         "[method]output-stream.write": lambda call, out, content: out.write(content),
         "[method]output-stream.blocking-write-and-flush": lambda call, out, content: _both(out, content),
         "[method]output-stream.flush": lambda call, out: out.flush(),
         "[method]output-stream.blocking-flush": lambda call, out: out.flush(),
-        "[method]output-stream.subscribe": lambda call, out: Pollable(),
+        "[method]output-stream.subscribe": lambda call, out: out.pollable(),
         "[method]output-stream.write-zeroes": lambda call, out, count: out.write(_zeroes(count)),
         "[method]output-stream.blocking-write-zeroes-and-flush": lambda call, out, count: _both(out, _zeroes(count)),
         "[method]output-stream.splice": lambda call, out, stream, count: _splice(call, out, stream, count, False),

@@ -97,9 +97,12 @@ class Connection:
         return self.take(end + 2)[:-2]
 
     def head(self) -> "bytes | None":
-        """The bytes up to an empty line, without it; None when the peer has closed instead. Raises RefusedError."""
+        """The bytes up to an empty line, without it; None when the peer has closed instead. Raises RefusedError.
+
+        Empty lines before them are passed over.
+        """
         deadline = time.monotonic() + HEAD_SECONDS if self._data else None
-        while (end := self._data.find(b"\r\n\r\n")) < 0:
+        while (end := self._head_end()) < 0:
             if len(self._data) > HEAD_LIMIT:
                 raise RefusedError(431, f"a head of more than {HEAD_LIMIT} bytes")
             if not self.fill():
@@ -112,6 +115,11 @@ class Connection:
             raise RefusedError(431, f"a head of more than {HEAD_LIMIT} bytes")
         self.set_timeout(IDLE_SECONDS)
         return self.take(end + 4)[:-4]
+
+    def _head_end(self) -> int:
+        while self._data.startswith(b"\r\n"):
+            del self._data[:2]
+        return self._data.find(b"\r\n\r\n")
 
     def pollable(self) -> Pollable:
         """Ready when there is something to take or to receive."""

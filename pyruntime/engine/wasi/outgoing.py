@@ -7,8 +7,9 @@ permission does: nothing can be imported once the root has changed.
 import _socket
 import sys
 
-from pyruntime.engine.permissions import allowed
+from pyruntime.engine.permissions import allowed, port_of
 from pyruntime.engine.wasi.http import (
+    FORBIDDEN,
     FUTURE_RESPONSE,
     METHODS,
     IncomingResponse,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 TLS = "pyruntime.engine.wasi.tls"
 _CONNECT_SECONDS = 30.0
+_LONGEST = 2_000_000.0  # seconds: poll(2), by which sockets wait, takes not many more
 _NO_BODY = ("get", "head", "delete", "options", "trace")  # where a body of no bytes is not said to be one
 _PORTS = {"HTTP": 80, "HTTPS": 443}
 
@@ -121,11 +123,13 @@ def handle(call: "Call", request: OutgoingRequest, options: "RequestOptions | No
 
 def _seconds(options: "RequestOptions | None", name: str) -> "float | None":
     length = options.durations.get(name) if options else None
-    return length / 1e9 if length else None
+    return min(length / 1e9, _LONGEST) if length else None
 
 
 def _send(connection: Connection, request: OutgoingRequest, method: str, case: str) -> None:
-    fields = [("host", str(request.authority).encode()), *request.headers.entries, ("connection", b"close")]
+    # What a guest has cloned from a request that came in holds the fields of that one's connection.
+    own = [entry for entry in request.headers.entries if entry[0].lower() not in FORBIDDEN]
+    fields = [("host", str(request.authority).encode()), *own, ("connection", b"close")]
     alone = request.body is None and (case in _NO_BODY or case not in METHODS)
     first = f"{method} {request.path or '/'} HTTP/1.1"
     writer = BodyWriter(connection, first, fields, bodiless=alone, chunks=True)
@@ -154,9 +158,9 @@ def _place(authority: str, port: int) -> "tuple[str, int]":
     host, colon, number = authority.rpartition("@")[2].rpartition(":")
     if not colon or number.endswith("]"):
         host, number = authority.rpartition("@")[2], str(port)
-    if not host or not number.isdecimal() or not 0 < int(number) < 65536:
+    if not host or not port_of(number):
         raise StreamFaultError(f"{authority}: no host and port", "HTTP-request-URI-invalid")
-    return host.removeprefix("[").removesuffix("]"), int(number)
+    return host.removeprefix("[").removesuffix("]"), port_of(number)
 
 
 def _resolve(host: str, port: int) -> "list[tuple[int, Any]]":

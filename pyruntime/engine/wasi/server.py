@@ -26,6 +26,7 @@ _PATIENCE = 0.05  # seconds that one beyond waits before one that asks for nothi
 BACKLOG = 128
 _DRAIN = 1 << 18  # bytes of a request that the guest did not read, which are read before the next one
 _BODILESS = (204, 304)
+_HOST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+,;=:[]")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 REASONS = {
@@ -66,7 +67,7 @@ def inherited(fd: int) -> "Any":
 
 
 class Places:
-    """Room for so many connections, and which of them wait for a request."""
+    """Room for so many connections, and which of them wait for a request, or for the rest of one that was answered."""
 
     def __init__(self, count: int) -> None:
         self._free: "Any" = _queue.SimpleQueue()
@@ -88,16 +89,16 @@ class Places:
         """The connection has ended."""
         self._free.put(None)
 
-    def head(self, connection: Connection) -> "bytes | None":
-        """`connection.head`, and None as well when the place was needed. Raises what it raises."""
+    def idle(self, connection: Connection, act: "Callable[[], Any]") -> "Any":
+        """What `act` returns, during which the place may be taken away, and None then. Raises what it raises."""
         self._waiting[connection] = None
         try:
-            data = connection.head()
+            found = act()
         except BaseException:
             self._waiting.pop(connection, None)
             raise
         # Each side takes it out, which only one of them can: no answer is cut off, and nothing is shut down later.
-        return data if self._waiting.pop(connection, _ENDED) is not _ENDED else None
+        return found if self._waiting.pop(connection, _ENDED) is not _ENDED else None
 
     def _end_oldest(self) -> None:
         for connection in list(self._waiting)[:1]:
@@ -165,7 +166,7 @@ def _connection(sock: "Any", handle: "Handle", places: Places) -> None:
 def _exchange(connection: Connection, handle: "Handle", places: Places) -> bool:
     """One request and its answer; whether another may follow."""
     try:
-        data = places.head(connection)
+        data = places.idle(connection, connection.head)
         if data is None:
             return False
         head = parse(data)
@@ -177,7 +178,7 @@ def _exchange(connection: Connection, handle: "Handle", places: Places) -> bool:
         return False
     handle(exchange.request, Outparam(exchange.respond))
     exchange.finish()
-    return exchange.persists()
+    return bool(places.idle(connection, exchange.persists))
 
 
 def _refuse(connection: Connection, status: int, why: str) -> None:
@@ -279,10 +280,12 @@ class Exchange:
             self._connection.broken = True
 
     def persists(self) -> bool:
-        """Whether another request may follow on this connection."""
-        if self._close or self._connection.broken:
-            return False
-        return self._body.drain(_DRAIN)
+        """Whether another request may follow on this connection; what still comes of this one is dropped."""
+        if not self._close and not self._connection.broken and self._body.drain(_DRAIN):
+            return True
+        if not self._body.ended:
+            self._connection.linger()
+        return False
 
 
 def _check(method: str, target: str, version: str) -> None:
@@ -304,7 +307,7 @@ def _place(head: Head, target: str, modern: bool) -> "tuple[str | None, str]":
     hosts = head.values("host")
     if len(hosts) > 1 or (modern and not hosts):
         raise RefusedError(400, "a request has one Host field")
-    host = hosts[0].decode("latin-1") if hosts else None
+    host = _authority(hosts[0].decode("latin-1")) if hosts else None
     if target.startswith("/") or target == "*":
         return host, target
     scheme, mark, rest = target.partition("://")
@@ -312,4 +315,11 @@ def _place(head: Head, target: str, modern: bool) -> "tuple[str | None, str]":
         raise RefusedError(400, "a request's target is a path or a URL")
     authority, _, path = rest.partition("/")
     authority, question, query = authority.partition("?")
-    return authority, f"/{question}{query}{path}" if question else f"/{path}"
+    return _authority(authority), f"/{question}{query}{path}" if question else f"/{path}"
+
+
+def _authority(text: str) -> str:
+    """A host with or without a port, of the characters that RFC 3986 has for them; "" where there is none."""
+    if not _HOST.issuperset(text):
+        raise RefusedError(400, "a host that is none")
+    return text

@@ -114,6 +114,10 @@ class Stream:
     def flush(self) -> None:
         """See io.py: nothing is kept back."""
 
+    def writable(self) -> Pollable:
+        """See io.py."""
+        return Pollable(self._sock.fileno(), select.POLLOUT)
+
     def pollable(self) -> Pollable:
         """See io.py."""
         return Pollable(self._sock.fileno(), select.POLLIN)
@@ -219,7 +223,10 @@ class Tcp(Socket):
             return Err("invalid-argument")
         if not allowed(place[0], call.guest.network):
             return Err("access-denied")
-        found = self.sock.connect_ex(place)
+        try:
+            found = self.sock.connect_ex(place)
+        except OverflowError:  # a flow or a scope that no address has
+            return Err("invalid-argument")
         if found not in (0, errno.EINPROGRESS):
             return Err(_CODES.get(found, "unknown"))
         self.state = "connecting"

@@ -1,5 +1,6 @@
 """What a component imports and exports, by name."""
 
+from pyruntime.engine.base import shown
 from pyruntime.engine.cdata import address, cell
 from pyruntime.engine.wasi.binding import FUNCTION, INSTANCE, ITEM_WORDS
 from pyruntime.engine.wasi.values import named
@@ -76,9 +77,9 @@ class World:
         members = self.exports.get(instance, {})
         kind, of = members.get(name, (-1, 0))
         if kind != FUNCTION:
-            functions = [f"{place}#{member}".lstrip("#") for place, member in self._functions()]
+            functions = [f"{place}#{member}".lstrip("#") for place, member in self._functions()[:8]]
             asked = f"{instance}#{name}".lstrip("#")
-            raise Error(f"it exports no function {asked}, but {', '.join(functions[:8]) or 'none'}")
+            raise Error(f"it exports no function {asked}, but {', '.join(map(shown, functions)) or 'none'}")
         return Function(self._library, of)
 
     def _functions(self) -> "list[tuple[str, str]]":
@@ -95,6 +96,6 @@ def refuse_imports(names: "list[str]") -> None:
     for name in names:
         interface, _, version = name.partition("@")
         if not interface.startswith(PACKAGES):
-            raise Error(f"the component imports {name}, which nobody provides")
+            raise Error(f"the component imports {shown(name)}, which nobody provides")
         if not version.startswith(LEVEL):
-            raise Error(f"the component imports {name}, and there is WASI 0.2 only; build it for wasm32-wasip2")
+            raise Error(f"the component imports {shown(name)}, and there is WASI 0.2 only; build it for wasm32-wasip2")

@@ -5,23 +5,29 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Generator, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Generator, Iterator
+from typing import Any
 
-from pyruntime.cgroup.systemd.manager import find
-from pyruntime.errors import Error, one_line
+from pyruntime.cgroup import tree
+from pyruntime.errors import one_line
+from pyruntime.look.doctor import configs, systemd
 from pyruntime.look.doctor.verdict import Verdict, fail, ok, unknown, warn
+from pyruntime.look.setup import places
+from pyruntime.look.setup.snippets import CRI
 
-_BOOTED = "/run/systemd/system"  # sd_booted(3)
 _DOCKER = "/etc/docker/daemon.json"
-_CONTAINERD = ("/etc/containerd/config.toml", "/etc/containerd/conf.d/*.toml", "/etc/containerd/config.d/*.toml")
 _CRIO = ("/etc/crio/crio.conf", "/etc/crio/crio.conf.d/*")
 _PODMAN = (
     "/usr/share/containers/containers.conf", "/etc/containers/containers.conf", "/etc/containers/containers.conf.d/*",
     "~/.config/containers/containers.conf", "~/.config/containers/containers.conf.d/*",
 )  # fmt: skip
-_PATHS = re.compile(r"""["'](/[^"']+)["']""")
-_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
+_NODES = {  # distributions that bring their own containerd: where they live, and the configuration it reads
+    "k3s": (places.RANCHER.format("k3s"), "config.toml"),
+    "RKE2": (places.RANCHER.format("rke2"), "config.toml"),
+    "k0s": (places.K0S, "containerd.d/*.toml"),
+    "MicroK8s": (places.MICROK8S, "containerd.toml"),
+}
+_VERSION = re.compile(r"^\s*version\s*=\s*(\d)", re.MULTILINE)
 
 
 def docker() -> "Iterator[Verdict]":
@@ -29,110 +35,139 @@ def docker() -> "Iterator[Verdict]":
     if not (yield from _program("dockerd", "install Docker, or look at another engine")):
         return
     try:
-        with open(_DOCKER, encoding="utf-8") as file:
-            settings = json.load(file)
-    except FileNotFoundError:
-        settings = {}
+        settings = _daemon_json()
     except (OSError, ValueError) as error:
-        yield unknown(f"{_DOCKER}: {one_line(str(error))}", "make it readable, or valid JSON")
+        yield unknown(f"{_DOCKER}: {one_line(str(error))}", "make it readable for you, and valid JSON")
         return
-    runtimes = settings.get("runtimes") or {}
-    ours = [name for name, entry in runtimes.items() if _is_us(str(entry.get("path", "")))]
-    snippet = f'"runtimes": {{"pyruntime": {{"path": "{_self()}"}}}}'
+    runtimes = settings.get("runtimes")
+    entries = runtimes.items() if isinstance(runtimes, dict) else ()
+    ours = [name for name, entry in entries if isinstance(entry, dict) and _is_us(str(entry.get("path", "")))]
     if ours:
         yield ok(f"{_DOCKER} names us: docker run --runtime {ours[0]}")
     else:
-        yield fail(f"{_DOCKER} has no runtime at {_self()}", f"add {snippet} there, then systemctl restart docker")
-    yield from _driver(settings.get("exec-opts") or [])
+        yield fail(f"{_DOCKER} has no runtime at {_self()}", _set_up("docker"))
+    yield from _driver(settings.get("exec-opts"))
 
 
-def _driver(options: "list[str]") -> "Iterator[Verdict]":
-    """The driver that dockerd will ask for, and whether there is a systemd that answers."""
-    if "native.cgroupdriver=cgroupfs" in options or not os.path.isdir(_BOOTED):
-        yield ok("Docker's cgroup driver is cgroupfs")
-        return
-    yield from systemd(user=False)
-
-
-def _asked_for() -> "Iterator[Verdict]":
-    """On a host with systemd these ask for its driver by themselves, as the user they run as."""
-    if os.path.isdir(_BOOTED):
-        yield from systemd(user=os.geteuid() != 0)
-
-
-def systemd(user: bool) -> "Iterator[Verdict]":
-    """Whether the manager that would make cgroups answers."""
+def _daemon_json() -> "dict[str, Any]":
+    """Docker's settings; without the file there are none. Raises OSError and ValueError."""
     try:
-        about = find(user)
-    except Error as error:
-        problem, _, fix = error.text.rpartition("; ")
-        yield fail(problem, fix)
+        with open(_DOCKER, encoding="utf-8") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return {}
+    settings = json.loads(text or "{}")
+    if not isinstance(settings, dict):
+        raise ValueError("holds no JSON object")
+    return settings
+
+
+def _driver(options: Any) -> "Iterator[Verdict]":
+    """What dockerd will ask for: systemd where that runs on a unified tree, if daemon.json does not say."""
+    said = [str(option) for option in options] if isinstance(options, list) else []
+    default = systemd.booted() and tree.read_tree().mode == "unified"
+    if "native.cgroupdriver=systemd" in said or (default and "native.cgroupdriver=cgroupfs" not in said):
+        yield from systemd.manager(user=False)
     else:
-        whose = "the user's systemd" if about.user else "systemd"
-        yield ok(f"cgroup driver: {whose} {about.version} answers at {about.address}")
+        yield ok("Docker's cgroup driver is cgroupfs")
 
 
 def containerd() -> "Iterator[Verdict]":
     """containerd and the BinaryName in its configuration; `ctr --runc-binary` needs none."""
     if (yield from _program("containerd", "install containerd, or look at another engine")):
-        fix = "a runtime of type io.containerd.runc.v2 with BinaryName; docs/how-to/use-with-engines.md has it whole"
-        yield from _named(_CONTAINERD, "containerd", fix, needed=False)
+        yield from _containerd("containerd", places.CONTAINERD, needed=False)
+
+
+def _containerd(who: str, path: str, needed: bool) -> "Iterator[Verdict]":
+    """What its files say, and whether they say it where this version of them is read."""
+    files = configs.containerd(path)
+    found = files.naming(_is_us)
+    if found is None:
+        yield from _unnamed(files, who, "containerd", needed)
+        return
+    file, table = found
+    version = _VERSION.search(files.texts[file]) or _VERSION.search(files.texts.get(path, ""))
+    plugin = CRI.get(int(version[1]) if version else 0)
+    if plugin and "io.containerd." in table and plugin not in table:
+        text = f"{file} names us in a table that containerd does not read in version {version and version[1]}"
+        yield fail(f"{text}: there it is {plugin}", f"remove those lines, then {_set_up('containerd')}")
+        return
+    yield ok(f"{file} names us")
+    if configs.asks_systemd(table):
+        yield from systemd.manager(user=False)
 
 
 def crio() -> "Iterator[Verdict]":
-    """CRI-O and its runtime tables."""
+    """CRI-O, its runtime tables, and its cgroup manager, which is systemd if nothing else is said."""
     if (yield from _program("crio", "install CRI-O, or look at another engine")):
-        file = "/etc/crio/crio.conf.d/50-pyruntime.conf"
-        fix = f'[crio.runtime.runtimes.pyruntime] with runtime_path = "{_self()}" in {file}'
-        yield from _named(_CRIO, "CRI-O", fix, needed=True)
-        yield from _asked_for()
+        files = configs.Files(iter(_CRIO))
+        yield from _named(files, "CRI-O", "crio", needed=True)
+        yield from _asked_for(files.manager("systemd"))
 
 
 def podman() -> "Iterator[Verdict]":
     """Podman; a path given by --runtime needs no configuration."""
     if (yield from _program("podman", "install Podman, or look at another engine")):
-        fix = f'[engine.runtimes] pyruntime = ["{_self()}"] in /etc/containers/containers.conf.d/50-pyruntime.conf'
-        yield from _named(_PODMAN, "Podman", fix, needed=False)
-        yield from _asked_for()
+        files = configs.Files(iter(_PODMAN))
+        yield from _named(files, "Podman", "podman", needed=False)
+        yield from _asked_for(files.manager("systemd" if systemd.booted() else "cgroupfs"))
+
+
+def _asked_for(manager: str) -> "Iterator[Verdict]":
+    """Who makes cgroups; systemd is asked as the user that the engine runs as."""
+    if manager == "systemd":
+        yield from systemd.manager(user=os.geteuid() != 0)
+    else:
+        yield ok(f"cgroup manager: {manager}")
 
 
 def kubernetes() -> "Iterator[Verdict]":
-    """A node: one of the two engines that speak CRI, with a handler that is ours."""
-    there = [name for name in ("containerd", "crio") if shutil.which(name)]
-    if not there:
+    """A node: an engine that speaks CRI, with a handler that is ours."""
+    nodes = {name: f"{folder}/{file}" for name, (folder, file) in _NODES.items() if os.path.isdir(folder)}
+    if not nodes and _found("containerd"):
+        nodes = {"containerd": places.CONTAINERD}
+    for name, path in nodes.items():
+        yield from _containerd(name, path, needed=True)
+    if _found("crio"):
+        yield from _named(configs.Files(iter(_CRIO)), "CRI-O", "crio", needed=True)
+    elif not nodes:
         yield fail("neither containerd nor CRI-O is here", "install one of them")
-    for name in there:
-        fix = "docs/how-to/use-with-engines.md has the handler and the RuntimeClass"
-        yield from _named(_CONTAINERD if name == "containerd" else _CRIO, name, fix, needed=True)
+
+
+def _found(name: str) -> "str | None":
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/local/bin")
 
 
 def _program(name: str, fix: str) -> "Generator[Verdict, None, bool]":
     """Yields where a program is; its value says whether it is."""
-    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/local/bin")
+    path = _found(name)
     yield ok(f"{name}: {path}") if path else fail(f"{name} is not installed", fix)
     return bool(path)
 
 
-def _named(places: "Iterable[str]", who: str, fix: str, needed: bool) -> "Iterator[Verdict]":
-    """Whether a configuration file names our path."""
-    files, closed = [], []
-    for place in places:
-        path = Path(place.replace("~", os.environ.get("HOME", "/root"), 1))
-        files += sorted(path.parent.glob(path.name)) if "*" in path.name else [path] * path.exists()
-    for file in files:
-        try:
-            text = _COMMENT.sub("", file.read_text(encoding="utf-8", errors="replace"))
-        except OSError:
-            closed.append(str(file))
-            continue
-        if any(_is_us(path) for path in _PATHS.findall(text)):
-            yield ok(f"{file} names us")
-            return
-    if closed:
-        yield unknown(f"{' '.join(closed)} can't be read")
+def _named(files: configs.Files, who: str, engine: str, needed: bool) -> "Iterator[Verdict]":
+    found = files.naming(_is_us)
+    if found:
+        yield ok(f"{found[0]} names us")
     else:
-        text = f"no configuration of {who} names {_self()}"
-        yield fail(text, fix) if needed else warn(f"{text}; a path on its command line does without", fix)
+        yield from _unnamed(files, who, engine, needed)
+
+
+def _unnamed(files: configs.Files, who: str, engine: str, needed: bool) -> "Iterator[Verdict]":
+    """No file that can be read names our path."""
+    if files.closed:
+        yield unknown(f"{' '.join(files.closed)} can't be read")
+        return
+    text = f"no configuration of {who} names {_self()}"
+    yield (
+        fail(text, _set_up(engine))
+        if needed
+        else warn(f"{text}; a path on its command line does without", _set_up(engine))
+    )
+
+
+def _set_up(engine: str) -> str:
+    return f"{_self()} setup {engine} --write, then what it says last"
 
 
 def _self() -> str:
@@ -142,4 +177,6 @@ def _self() -> str:
 
 
 def _is_us(path: str) -> bool:
-    return bool(path) and os.path.realpath(path) == os.path.realpath(sys.argv[0])
+    """Whether a path, or a name that the engine would look for, is this program."""
+    full = path if "/" in path else shutil.which(path) or ""
+    return bool(full) and os.path.realpath(full) == os.path.realpath(sys.argv[0])

@@ -8,10 +8,24 @@ from pyruntime.look.doctor.verdict import Verdict, fail, ok, unknown, warn
 
 _WANTED = ("cpu", "cpuset", "io", "memory", "pids")
 _ONLY_V2 = "boot with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all"
-_DELEGATE = (
-    "mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' "
-    ">/etc/systemd/system/user@.service.d/delegate.conf && systemctl daemon-reload, then log in again"
+_ONLY_V2_WSL = (
+    "kernelCommandLine = cgroup_no_v1=all below [wsl2] in .wslconfig of the Windows user, then wsl --shutdown"
 )
+_DROP_IN = "/etc/systemd/system/user@.service.d"
+_DELEGATE = (
+    f"as root: mkdir -p {_DROP_IN} && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' "
+    f">{_DROP_IN}/delegate.conf && systemctl daemon-reload, then log in again"
+)
+_SESSION = "log in by a session of systemd (ssh, machinectl shell), or: systemd-run --user --scope -p Delegate=yes sh"
+
+
+def _only_v2() -> str:
+    return _ONLY_V2_WSL if on_wsl() else _ONLY_V2
+
+
+def on_wsl() -> bool:
+    """Whether the kernel is the one that Windows brings along."""
+    return "microsoft" in os.uname().release.lower()
 
 
 def mode() -> "Iterator[Verdict]":
@@ -20,9 +34,9 @@ def mode() -> "Iterator[Verdict]":
     if found.mode == "unified":
         yield ok(f"cgroup v2 at {found.mount}")
     elif found.mode == "hybrid":
-        yield warn(f"cgroup v2 at {found.mount}, beside v1 hierarchies that keep most controllers", _ONLY_V2)
+        yield warn(f"cgroup v2 at {found.mount}, beside v1 hierarchies that keep most controllers", _only_v2())
     elif found.mode == "v1":
-        yield fail("cgroup v1 only", _ONLY_V2)
+        yield fail("cgroup v1 only", _only_v2())
     else:
         yield fail("no cgroup file system is mounted", "mount -t cgroup2 cgroup2 /sys/fs/cgroup")
 
@@ -32,41 +46,48 @@ def controllers() -> "Iterator[Verdict]":
     found = tree.read_tree()
     if not found.mount:
         return
-    try:
-        with open(f"{found.mount}/cgroup.controllers", encoding="ascii") as file:
-            there = file.read().split()
-    except OSError:
+    there = _controllers(found.mount)
+    if there is None:
         yield unknown(f"{found.mount}/cgroup.controllers can't be read")
         return
     lacking = [name for name in _WANTED if name not in there]
     if lacking:
-        fix = _ONLY_V2 if found.mode == "hybrid" else "a kernel with them, and without cgroup_disable= for them"
+        fix = _only_v2() if found.mode == "hybrid" else "a kernel with them, and without cgroup_disable= for them"
         yield warn(f"controllers: {' '.join(there) or 'none'}; limits of {' '.join(lacking)} will be refused", fix)
     else:
         yield ok(f"controllers: {' '.join(there)}")
 
 
+def _controllers(place: str) -> "list[str] | None":
+    try:
+        with open(f"{place}/cgroup.controllers", encoding="ascii") as file:
+            return file.read().split()
+    except OSError:
+        return None
+
+
 def delegated() -> "Iterator[Verdict]":
     """What this user may limit: the cgroup we are in, if it is ours, and its controllers."""
-    if os.geteuid() == 0:
-        yield ok("root may make cgroups anywhere")
-        return
     found = tree.read_tree()
-    if not found.mount:
+    if os.geteuid() == 0 or not found.mount:
         return
     own = found.directory(tree.read_own(found))
     place = _owned(own, found.mount)
     if not place:
-        fix = (
-            "log in by a session of systemd (ssh, machinectl shell), or: systemd-run --user --scope -p Delegate=yes sh"
-        )
-        yield fail(f"{own} is not yours: no limits", fix)
+        yield fail(f"{own} is not yours: no limits", _SESSION)
         return
-    with open(f"{place}/cgroup.controllers", encoding="ascii") as file:
-        there = file.read().split()
+    there = _controllers(place)
+    if there is None:
+        yield unknown(f"{place}/cgroup.controllers can't be read")
+        return
     lacking = [name for name in _WANTED if name not in there]
     text = f"delegated to you at {place}: {' '.join(there) or 'none'}"
-    yield fail(f"{text} (no {' '.join(lacking)})", _DELEGATE) if lacking else ok(text)
+    if not lacking:
+        yield ok(text)
+    elif any(name in (_controllers(found.mount) or ()) for name in lacking):
+        yield fail(f"{text} (no {' '.join(lacking)})", _DELEGATE)
+    else:  # nobody can delegate what the tree itself has not
+        yield fail(f"{text} (no {' '.join(lacking)}, nor has the host's tree)", _only_v2())
 
 
 def _owned(place: str, mount: str) -> str:

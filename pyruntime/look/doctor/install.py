@@ -23,7 +23,8 @@ def launcher() -> "Iterator[Verdict]":
     home = next((entry for entry in ("/home/", "/root/") if path.startswith(entry)), "")
     if home:
         yield warn(
-            f"{path} is below {home}: daemons that protect home directories can't see it", "install it below /opt"
+            f"{path} is below {home}: daemons that protect home directories can't see it, nor does sudo find it",
+            "install it below /opt or /usr/local: pipx install --global pyruntime",
         )
     loose = [place for place in _upwards(path) if _others_may_write(place)]
     if loose:

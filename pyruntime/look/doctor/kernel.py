@@ -1,11 +1,11 @@
-"""The kernel: its calls, tried; namespaces; and the file system that is the root."""
+"""The kernel: its calls, tried, and its namespaces."""
 
 import os
+import re
 from collections.abc import Iterator
 
 from pyruntime.kernel.syscall import syscall
 from pyruntime.look.doctor.verdict import Verdict, fail, ok, warn
-from pyruntime.look.inspect import proc
 
 _ENOSYS, _EPERM = 38, 1
 _BAD = -1  # a descriptor that is none, and a size that is none: a call that exists refuses it, and does nothing
@@ -20,6 +20,7 @@ _CALLS = {  # call → arguments that no kernel takes, and the Linux version tha
 _NEEDED = ("clone3", "pidfd_open")  # without the others there are other ways
 _NAMESPACES = ("mnt", "uts", "ipc", "net", "pid", "user", "cgroup")
 _PROC_SYS = "/proc/sys"
+_OUTSIDE = "let the runtime outside allow it, by its seccomp profile"
 
 
 def calls() -> "Iterator[Verdict]":
@@ -28,14 +29,26 @@ def calls() -> "Iterator[Verdict]":
     answers = {name: _answer(name, arguments) for name, (arguments, _) in _CALLS.items()}
     lacking = [name for name, answer in answers.items() if answer == _ENOSYS]
     for name in lacking:
-        text = f"kernel {release}: no {name}, which Linux {_CALLS[name][1]} has"
-        fix = "a newer kernel; or, in a container, a runtime outside whose seccomp profile lets it through"
+        text, fix = _missing(name, release)
         yield fail(text, fix) if name in _NEEDED else warn(f"{text}; an older way is taken", fix)
     if not lacking:
         yield ok(f"kernel {release}: {', '.join(_CALLS)}")
     refused = [name for name, answer in answers.items() if answer == _EPERM and name != "clone3"]
     if refused:
-        yield warn(f"a filter around us forbids {', '.join(refused)}", "let the runtime outside allow them")
+        yield warn(f"a filter around us forbids {', '.join(refused)}", _OUTSIDE)
+
+
+def _missing(name: str, release: str) -> "tuple[str, str]":
+    """What it means that a call is not there: an old kernel says so, and so do filters that want one to believe it."""
+    since = _CALLS[name][1]
+    if _number(release) < _number(since):
+        return f"kernel {release}: no {name}, which Linux {since} has", f"a kernel from {since} on"
+    return f"kernel {release} has {name}, and a filter around us says that it has not", _OUTSIDE
+
+
+def _number(release: str) -> "tuple[int, ...]":
+    """The first two numbers of a release."""
+    return tuple(int(word) for word in re.findall(r"\d+", release)[:2])
 
 
 def _answer(name: str, arguments: "tuple[int, ...]") -> int:
@@ -81,45 +94,3 @@ def _sysctl(name: str) -> str:
             return file.read().strip()
     except OSError:
         return ""
-
-
-def root() -> "Iterator[Verdict]":
-    """pivot_root(2) can't replace the first root file system, an initramfs."""
-    mount = next((entry for entry in proc.mounts("self") or () if entry["destination"] == "/"), None)
-    if mount is None:
-        fix = "run it where / is a mount: unshare -m, then mount --rbind / /mnt and chroot"
-        yield fail("the root directory is no mount point (a chroot?), so pivot_root fails", fix)
-    elif mount["type"] == "rootfs":
-        yield fail("the root is the initramfs, which pivot_root can't replace", "create and run with --no-pivot")
-    else:
-        yield ok(f"root file system: {mount['type']}")
-
-
-def surroundings() -> "Iterator[Verdict]":
-    """Where we are: in a container, in a virtual Linux of Windows."""
-    if "microsoft" in os.uname().release.lower():
-        yield warn("this is WSL: cgroup v2 alone needs kernelCommandLine=cgroup_no_v1=all in .wslconfig")
-    maps = proc.id_map("self", "uid")
-    if maps:
-        yield warn(f"inside a user namespace with {sum(entry['size'] for entry in maps)} uids: some mounts are refused")
-    elif os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv"):
-        yield warn("inside a container: its limits, its filter and its masked files hold for every one in it")
-
-
-def bundles(folder: str) -> "Iterator[Verdict]":
-    """Flags of the file system a bundle lies on: the root file system inherits them."""
-    try:
-        flags = os.statvfs(folder).f_flag
-    except OSError as error:
-        yield fail(f"{folder}: {error.strerror}", "name a folder that is there")
-        return
-    for flag, name, harm in (
-        (os.ST_NOEXEC, "noexec", "no program in it can be executed"),
-        (os.ST_NOSUID, "nosuid", ""),
-    ):
-        if flags & flag:
-            text = f"{folder} is on a file system mounted {name}" + (f": {harm}" if harm else ", like sudo inside")
-            fix = "keep bundles elsewhere, or mount it without"
-            yield fail(text, fix) if harm else warn(text, fix)
-    if not flags & os.ST_NOEXEC:
-        yield ok(f"{folder}: programs can be executed from there")

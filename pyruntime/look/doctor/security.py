@@ -8,6 +8,8 @@ from pyruntime.kernel.seccomp import supported_flags
 from pyruntime.look.doctor.verdict import Verdict, fail, ok, unknown
 
 _ACTIONS = "/proc/sys/kernel/seccomp/actions_avail"
+_SYSFS = "/sys/module"
+_LOADED = "/sys/kernel/security/lsm"
 
 
 def seccomp() -> "Iterator[Verdict]":
@@ -24,16 +26,13 @@ def seccomp() -> "Iterator[Verdict]":
 
 def modules() -> "Iterator[Verdict]":
     """AppArmor and SELinux: on, or off, or not to be seen."""
+    if not os.path.isdir(_SYSFS):
+        yield unknown("security modules can't be looked at: no sysfs here", "mount -t sysfs sysfs /sys")
+        return
     try:
-        with open("/sys/kernel/security/lsm", encoding="ascii") as file:
+        with open(_LOADED, encoding="ascii") as file:
             loaded = file.read().strip()
-    except OSError:
-        if not os.path.isdir("/sys/kernel/security"):
-            yield unknown(
-                "security modules can't be listed: securityfs is not mounted",
-                "mount -t securityfs none /sys/kernel/security",
-            )
-            return
+    except OSError:  # securityfs is not mounted
         loaded = "not listed"
     on = [name for name, asked in (("AppArmor", lsm.apparmor_on), ("SELinux", lsm.selinux_on)) if asked()]
     yield ok(f"security modules: {loaded}; in force: {' '.join(on) or 'neither AppArmor nor SELinux'}")

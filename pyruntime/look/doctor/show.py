@@ -4,7 +4,7 @@ from textwrap import wrap
 
 from pyruntime.look.doctor.needs import status
 from pyruntime.look.doctor.verdict import FAIL, OK, UNKNOWN, WARN, Verdict
-from pyruntime.look.lines import WIDTH
+from pyruntime.look.lines import room
 from pyruntime.report.paint import Paint
 
 _COLUMN = 6
@@ -15,7 +15,7 @@ def text(verdicts: "list[Verdict]", purpose: str, paint: Paint) -> str:
     """A line a verdict, its fix below it, and a last line that counts."""
     lines = []
     for verdict in verdicts:
-        head, *rest = wrap(verdict.text, WIDTH - _COLUMN, break_on_hyphens=False, break_long_words=False)
+        head, *rest = wrap(verdict.text, room() - _COLUMN, break_on_hyphens=False, break_long_words=False)
         lines += [f"{paint(_ROLES[verdict.level], f'{verdict.level:<4}')}  {head}", *(" " * _COLUMN + r for r in rest)]
         if verdict.fix:
             lines.append(f"{'':{_COLUMN}}fix: {verdict.fix}")  # never folded: it is to be copied

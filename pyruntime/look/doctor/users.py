@@ -5,13 +5,25 @@ import pwd
 import shutil
 from collections.abc import Iterator
 
-from pyruntime.look.doctor.verdict import Verdict, fail, ok, warn
+from pyruntime.look.doctor import systemd
+from pyruntime.look.doctor.verdict import Verdict, fail, ok, unknown, warn
+from pyruntime.look.inspect import proc
 
 _SUID = 0o4000
+_RANGES = ("/etc/subuid", "/etc/subgid")
+_LINGER = "/var/lib/systemd/linger"
+
+
+def ordinary() -> "Iterator[Verdict]":
+    """Root has no ranges, no runtime directory and no delegated cgroup to be looked at."""
+    if os.geteuid() == 0:
+        yield unknown("you are root: an ordinary user's ids, folders and limits were not looked at", "ask as that user")
 
 
 def helpers() -> "Iterator[Verdict]":
     """newuidmap(1) and newgidmap(1), with the rights they need."""
+    if proc.status("self").get("NoNewPrivs") == "1":
+        yield fail("no_new_privs is set around us: newuidmap gains no rights", "a session without it")
     for name in ("newuidmap", "newgidmap"):
         path = shutil.which(name)
         if path is None:
@@ -20,6 +32,8 @@ def helpers() -> "Iterator[Verdict]":
             )
         elif not os.stat(path).st_mode & _SUID and not _has_capabilities(path):
             yield fail(f"{path} has neither its set-user-ID bit nor file capabilities", f"chmod u+s {path}")
+        elif os.statvfs(path).f_flag & os.ST_NOSUID:
+            yield fail(f"{path} is on a file system mounted nosuid: it gains no rights", "mount it without nosuid")
         else:
             yield ok(f"{name}: {path}")
 
@@ -31,18 +45,21 @@ def _has_capabilities(path: str) -> bool:
         return False
 
 
+def _user() -> str:
+    """This user's name, or number where nobody named it."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
 def ranges() -> "Iterator[Verdict]":
     """Lines of /etc/subuid and /etc/subgid for this user."""
-    uid = os.geteuid()
-    if uid == 0:
-        yield warn("you are root: ids, folders and limits are looked at for an ordinary user", "ask as that user")
+    if os.geteuid() == 0:
         return
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = str(uid)
-    for file in ("/etc/subuid", "/etc/subgid"):
-        size = _range(file, (name, str(uid)))
+    name = _user()
+    for file in _RANGES:
+        size = _range(file, (name, str(os.geteuid())))
         if size >= 65536:
             yield ok(f"{file}: {size} ids for {name}")
         elif size:
@@ -52,7 +69,7 @@ def ranges() -> "Iterator[Verdict]":
 
 
 def _add(name: str) -> str:
-    return f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
+    return f"as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
 
 
 def _range(path: str, names: "tuple[str, str]") -> int:
@@ -66,9 +83,9 @@ def _range(path: str, names: "tuple[str, str]") -> int:
 
 def directory() -> "Iterator[Verdict]":
     """XDG_RUNTIME_DIR, below which the state of a user's containers lies."""
-    path = os.environ.get("XDG_RUNTIME_DIR", "")
     if os.geteuid() == 0:
         return
+    path = os.environ.get("XDG_RUNTIME_DIR", "")
     if not path:
         yield fail(
             "XDG_RUNTIME_DIR is not set", f"export XDG_RUNTIME_DIR=/run/user/{os.geteuid()} after a proper login"
@@ -81,8 +98,10 @@ def directory() -> "Iterator[Verdict]":
 
 def lingering() -> "Iterator[Verdict]":
     """Whether a user's containers outlive the last log-out."""
-    if os.geteuid() == 0 or not os.path.isdir("/run/systemd/system"):
+    if os.geteuid() == 0 or not systemd.booted():
         return
-    name = pwd.getpwuid(os.geteuid()).pw_name
-    if not os.path.exists(f"/var/lib/systemd/linger/{name}"):
+    name = _user()
+    if os.path.exists(f"{_LINGER}/{name}"):
+        yield ok(f"{name}'s processes outlive the last log-out (lingering)")
+    else:
         yield warn(f"systemd ends {name}'s processes at log-out", f"loginctl enable-linger {name}")

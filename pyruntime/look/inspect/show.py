@@ -8,7 +8,7 @@ from pyruntime.errors import one_line
 from pyruntime.kernel.caps import NAMES
 from pyruntime.look.inspect.calls import BY_ARGUMENTS
 from pyruntime.look.inspect.compare import name
-from pyruntime.look.lines import WIDTH
+from pyruntime.look.lines import room
 from pyruntime.report.paint import Paint
 
 _INDENT = 14
@@ -58,7 +58,7 @@ def _block(label: str, parts: "Iterator[str]") -> "list[str]":
             lines.append(head + part)
             continue
         indent = "\1" * _INDENT
-        folded = wrap(part, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)
+        folded = wrap(part, room(), initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)
         lines += [line.replace(indent, head if not number else " " * _INDENT) for number, line in enumerate(folded)]
     return lines
 

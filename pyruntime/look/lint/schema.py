@@ -33,8 +33,9 @@ def _record(kind: "type[Record]", value: "dict[str, object]", path: str) -> "Ite
     for key, item in value.items():
         field = kind._fields.get(key)
         if field is None:
-            yield from _unknown(kind, key, path, value)
-        elif item is not None:
+            field = kind.folded(key)
+            yield from _folded(field.key, key, path, value) if field else _unknown(kind, key, path, value)
+        if field is not None and item is not None:
             yield from _value(kind, field, item, prefix + key)
     for field in kind._needed:
         if value.get(field.key) is None and not _misspelt(kind, field.key, value):
@@ -94,6 +95,16 @@ def _unknown(kind: "type[Record]", key: str, path: str, among: "dict[str, object
         yield finding.warning(shown, f"unknown key, it has no effect; did you mean {_joined(path, here)}?")
     else:
         yield finding.warning(shown, f"unknown key, it has no effect{_elsewhere(key)}")
+
+
+def _folded(right: str, key: str, path: str, among: "dict[str, object]") -> "Iterator[Finding]":
+    """A key in other upper and lower case, which is in force as it is with runc."""
+    meant = _joined(path, right)
+    if among.get(right) is not None and among[key] is not None:
+        yield finding.error(_joined(path, key), f"is there twice, in upper and lower case; keep {meant}")
+    else:
+        where = _joined(path, key)
+        yield finding.warning(where, f"in force here and with runc, others may ignore it; did you mean {meant}?")
 
 
 def _elsewhere(key: str) -> str:

@@ -12,6 +12,10 @@ from pyruntime.look.setup.change import Block, Change, JsonEntry, OwnFile
 _VERSION = re.compile(r"^\s*version\s*=\s*(\d)", re.MULTILINE)
 _IMPORTS = re.compile(r"^\s*imports\s*=\s*\[([^\]]*)\]", re.MULTILINE)
 _STRINGS = re.compile(r"""["']([^"']+)["']""")
+CONTAINERD = "/etc/containerd/config.toml"
+RANCHER = "/var/lib/rancher/{}/agent/etc/containerd"
+K0S = "/etc/k0s"
+MICROK8S = "/var/snap/microk8s/current/args"
 _OWN = "50-pyruntime"
 _BASE = '{{ template "base" . }}\n\n'
 
@@ -59,7 +63,7 @@ def containerd(root: str, program: str) -> Plan:
 
 def _plain(root: str, program: str) -> Plan:
     """config.toml: a file of its own where it imports a folder, else lines at its end."""
-    path = f"{root}/etc/containerd/config.toml"
+    path = root + CONTAINERD
     text = _text(path)
     version = _version(text) if text.strip() or root else _installed()
     snippet = _snippet(root, program, version, version == 2 and "runtimes.runc]" not in text)
@@ -98,13 +102,16 @@ def _version(text: str) -> int:
     return version
 
 
+def imports(text: str) -> "list[str]":
+    """The patterns of files that a config.toml imports."""
+    found = _IMPORTS.search(text)
+    return _STRINGS.findall(found[1]) if found else []
+
+
 def _imported(text: str) -> str:
     """The folder of the first import that takes every .toml of it, "" for none."""
-    found = _IMPORTS.search(text)
-    for pattern in _STRINGS.findall(found[1]) if found else ():
-        if pattern.endswith("/*.toml"):
-            return str(pattern.removesuffix("/*.toml"))
-    return ""
+    folders = [pattern.removesuffix("/*.toml") for pattern in imports(text) if pattern.endswith("/*.toml")]
+    return folders[0] if folders else ""
 
 
 def _text(path: str) -> str:
@@ -119,7 +126,7 @@ def _rancher(kind: str) -> "Callable[[str, str], Plan | None]":
     """k3s and RKE2 write config.toml anew at every start, out of a template beside it."""
 
     def find(root: str, program: str) -> "Plan | None":
-        folder = f"{root}/var/lib/rancher/{kind}/agent/etc/containerd"
+        folder = root + RANCHER.format(kind)
         if not os.path.isdir(folder):
             return None
         version = _version(_text(f"{folder}/config.toml"))
@@ -131,7 +138,7 @@ def _rancher(kind: str) -> "Callable[[str, str], Plan | None]":
 
 
 def _k0s(root: str, program: str) -> "Plan | None":
-    folder = f"{root}/etc/k0s"
+    folder = root + K0S
     if not os.path.isdir(folder):
         return None
     version = _version(_text(f"{folder}/containerd.toml"))
@@ -140,7 +147,7 @@ def _k0s(root: str, program: str) -> "Plan | None":
 
 
 def _microk8s(root: str, program: str) -> "Plan | None":
-    path = f"{root}/var/snap/microk8s/current/args/containerd-template.toml"
+    path = f"{root}{MICROK8S}/containerd-template.toml"
     if not os.path.exists(path):
         return None
     return Plan(

@@ -3,7 +3,7 @@
 from pyruntime.report.jsonout import quote
 
 _POD_ANNOTATIONS = '["run.oci.handler", "module.wasm.image/*", "pyruntime.wasm.*"]'
-_CRI = {2: '"io.containerd.grpc.v1.cri"', 3: "'io.containerd.cri.v1.runtime'"}
+CRI = {2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.runtime"}  # the plugin, by version of the file
 
 
 def docker(program: str) -> "dict[str, object]":
@@ -17,7 +17,8 @@ def containerd(program: str, version: int, with_runc: bool = False, systemd: boo
     In version 2 a table of runtimes replaces the default one, which is runc's: `with_runc` names it again. `systemd`:
     the host has it, and the kubelet's default is to let it make cgroups.
     """
-    table = f"[plugins.{_CRI[version]}.containerd.runtimes"
+    mark = '"' if version == 2 else "'"  # as each version writes its own files
+    table = f"[plugins.{mark}{CRI[version]}{mark}.containerd.runtimes"
     runc = f'{table}.runc]\n  runtime_type = "io.containerd.runc.v2"\n\n' if with_runc else ""
     return (
         f'{runc}{table}.pyruntime]\n  runtime_type = "io.containerd.runc.v2"\n'

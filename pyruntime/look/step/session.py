@@ -50,7 +50,7 @@ class Session:
     def watch(self, walker: Walker) -> None:
         """Fork: the child goes on with the walk, we attend to its stops and end with its exit status."""
         if self.change is not None:
-            self.change.apply(walker.steps)
+            sys.stdout.write(f"what if: {self.change.name}. {self.change.apply(walker.steps)}.\n")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         sys.stdout.flush()

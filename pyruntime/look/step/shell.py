@@ -1,6 +1,10 @@
 """A shell inside a half-made container: its own if it has one, else a static busybox handed in by descriptor."""
 
 import os
+import signal
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pyruntime.cli.rootfiles import static_busybox
 from pyruntime.kernel import ns
@@ -15,12 +19,15 @@ def open_shell(pid: int, prompt: str) -> str:
 
     It joins what the process has and is held by nothing else: neither its capabilities, its filter nor its cgroup.
     """
+    if proc.status(pid).get("State", "Z").startswith("Z"):
+        return "the process has ended: there is nothing to join"
     kinds = [kind for kind in _ORDER if proc.namespaces(pid)[kind] not in (None, proc.namespaces("self")[kind])]
     busybox = _static_busybox()
-    child = os.fork()
-    if child == 0:
-        _become(pid, kinds, busybox, prompt)
-    _, status = os.waitpid(child, 0)
+    with _lent_terminal():
+        child = os.fork()
+        if child == 0:
+            _become(pid, kinds, busybox, prompt)
+        _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     if code == _NO_SHELL:
         return "no shell in its root, and no static busybox on the host to bring along: apt install busybox-static"
@@ -28,6 +35,29 @@ def open_shell(pid: int, prompt: str) -> str:
 
 
 _NO_SHELL, _NO_ENTRY = 113, 114
+
+
+@contextmanager
+def _lent_terminal() -> "Iterator[None]":
+    """Have the terminal back afterwards, as it was.
+
+    A shell puts itself into the foreground. In a pid namespace it can't name who was there before, so it leaves the
+    terminal to a process group that is gone, and whoever reads from it next is stopped or told of an I/O error.
+    """
+    try:
+        modes, group = termios.tcgetattr(0), os.tcgetpgrp(0)
+    except (termios.error, OSError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        try:
+            os.tcsetpgrp(0, group)
+            termios.tcsetattr(0, termios.TCSADRAIN, modes)
+        finally:
+            signal.signal(signal.SIGTTOU, before)
 
 
 def _become(pid: int, kinds: "list[str]", busybox: int, prompt: str) -> None:

@@ -9,6 +9,7 @@ from pyruntime.look.inspect import cgroups, proc
 
 Json = dict[str, Any]
 _ENTRIES = 12
+_HOSTS = "the host's"
 
 
 def take(pid: int) -> Json:
@@ -57,9 +58,12 @@ def _link(path: str) -> str:
         return ""
 
 
-def _processes(pid: int) -> "int | None":
-    """How many processes the /proc inside shows; None where there is none."""
-    numbers = [name for name in _entries(f"/proc/{pid}/root/proc") if name.isdecimal()]
+def _processes(pid: int) -> "int | str | None":
+    """How many the /proc inside shows, None without one; the host's are not counted, since they come and go."""
+    inside = f"/proc/{pid}/root/proc"
+    numbers = [name for name in _entries(inside) if name.isdecimal()]
+    if numbers and os.stat(inside).st_dev == os.stat("/proc").st_dev:
+        return _HOSTS
     return len(numbers) or None
 
 
@@ -109,7 +113,7 @@ def page(seen: Json) -> "list[str]":
     return [one_line(line) for line in [*lines, f"locked      {' '.join(locks) or 'nothing yet'}"]]
 
 
-def _seen(count: "int | None") -> str:
+def _seen(count: "int | str | None") -> str:
     return f"the /proc inside shows {count}" if count is not None else "there is no /proc inside"
 
 

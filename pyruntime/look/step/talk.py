@@ -4,10 +4,11 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from textwrap import wrap
 
 from pyruntime.errors import one_line
 from pyruntime.look.explain import Explained
-from pyruntime.look.lines import cut
+from pyruntime.look.lines import cut, near, room
 from pyruntime.look.lint.places import line_of, lines
 from pyruntime.look.page import page
 from pyruntime.look.step import snapshot
@@ -19,11 +20,13 @@ from pyruntime.steps.base import HOST, Step
 _HELP = """\
   Enter      do the step            l  look at the half-made container
   u N        go on until step N     d  what changed since the last stop
-  u          go on to the end       w  why the step is there, how it fails
-  q          quit, take all back    c  the line of config.json that asked for it
-  s          a shell inside
+  u WORD     until a step with it   w  why the step is there, how it fails
+  u          go on to the end       c  the line of config.json that asked for it
+  q          quit, take all back    s  a shell inside
 """
 _PROMPT = "[Enter] do it  [s]hell  [l]ook  [d]iff  [w]hy  [c]onfig  [u]ntil N  [q]uit  [h]elp > "
+
+_HANG = 16  # where the text of a step that was passed begins
 
 
 class Talk:
@@ -39,18 +42,18 @@ class Talk:
         self._init = 0
         self._before: "snapshot.Json | None" = None
         self._changes: "list[str]" = []
+        self._passed: "Stop | None" = None
         self._begin = 0.0
         self._paint = Paint()
 
     def decide(self, steps: "list[Step]", stop: Stop) -> bool:
         """At a stop: tell what the last step changed, show the next one, and ask. False is to quit."""
         self._tell_done(stop)
-        if stop.index + 1 < self._until:
-            self._say(f"step {stop.index + 1}: {cut(stop.step.describe(), 80)}")
-            self._begin = time.monotonic()
-            return True
-        self._show(steps, stop)
-        going = self._ask(steps, stop)
+        passing = stop.index + 1 < self._until
+        self._passed = stop if passing else None
+        if not passing or stop.index + 1 == len(steps):
+            self._show(steps, stop)
+        going = passing or self._ask(steps, stop)
         self._begin = time.monotonic()
         return going
 
@@ -61,15 +64,25 @@ class Talk:
         seen = snapshot.take(self._init or stop.pid)
         alive = bool(seen["mounts"])  # else it has ended: the program was a short one
         self._changes = snapshot.changes(self._before, seen) if alive and self._before else []
-        if self._begin:
-            done = f"  ✓ {(time.monotonic() - self._begin) * 1000:.1f} ms"
-            self._say(self._paint("init", done) + (f"  {'; '.join(self._changes)}" if self._changes else ""))
         self._before = seen if alive else self._before
+        if self._begin:
+            self._say("\n".join(self._done(f"{(time.monotonic() - self._begin) * 1000:.1f} ms")))
+
+    def _done(self, took: str) -> "list[str]":
+        """What a step changed; which step it was, only if it was not shown when it was asked about."""
+        changed = near("; ".join(self._changes), self.bundle)
+        if self._passed is None:
+            head = f"{f'  ✓ {took}':<{_HANG}}"
+            first, *rest = _folded(changed) or [""]
+            return [(self._paint("init", head) + first.lstrip()).rstrip(), *rest]
+        head = f"  ✓ {self._passed.index + 1:>2}  {took:>8}  "
+        does = near(self._passed.step.describe(), self.bundle)
+        return [self._paint("init", head) + cut(does, room() - len(head)), *_folded(changed)]
 
     def _show(self, steps: "list[Step]", stop: Stop) -> None:
         lane = "the command" if stop.step.lane == HOST else "init"
-        head = f"step {stop.index + 1} of {len(steps)}: {cut(stop.step.describe(), 90)}"
-        self._say(self._paint("head", head))
+        does = near(stop.step.describe(), self.bundle)
+        self._say(self._paint("head", cut(f"step {stop.index + 1} of {len(steps)}: {does}", room())))
         self._say(self._paint("because", f"  by {lane}, pid {stop.pid}; because: {one_line(stop.step.because)}"))
 
     def _ask(self, steps: "list[Step]", stop: Stop) -> bool:
@@ -82,9 +95,12 @@ class Talk:
                 self._say("quitting: what was made is taken back")
                 return False
             if word in ("u", "until"):
-                self._until = int(rest) if rest.strip().isdecimal() else len(steps) + 1
-                return True
-            self._answer(word, steps, stop)
+                self._until = _aim(rest.strip(), steps, stop)
+                if self._until:
+                    return True
+                self._say(f"  no step after this one does anything with {rest.strip()!r}")
+            else:
+                self._answer(word, steps, stop)
 
     def _line(self) -> str:
         """What is typed, by somebody or by the script; after its end, and of a closed terminal, Enter to the end."""
@@ -107,7 +123,7 @@ class Talk:
                 "\n".join(f"  {line}" for line in snapshot.page(snapshot.take(self._init))) if self._init else _NOTHING
             )
         elif word in ("d", "diff"):
-            self._say("\n".join(f"  {line}" for line in self._changes) or "  nothing that is seen from outside")
+            self._say(near("\n".join(f"  {line}" for line in self._changes), self.bundle) or _UNSEEN)
         elif word in ("w", "why"):
             self._say(page(Explained(self.bundle, self.name, steps, []), stop.index + 1, self._paint))
         elif word in ("c", "config"):
@@ -139,4 +155,19 @@ class Talk:
         sys.stdout.flush()
 
 
+def _folded(text: str) -> "list[str]":
+    """Lines no wider than the terminal, behind the column of the times."""
+    indent = " " * _HANG
+    return wrap(text, room(), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _aim(where: str, steps: "list[Step]", stop: Stop) -> int:
+    """The number of the step to go on to: given as such, or by a word of what it does; 0 if no later one does that."""
+    if not where or where.isdecimal():
+        return int(where or len(steps) + 1)
+    later = enumerate(steps[stop.index + 1 :], stop.index + 2)
+    return next((number for number, step in later if where in step.describe()), 0)
+
+
+_UNSEEN = "  nothing that is seen from outside"
 _NOTHING = "  nothing of the container is there yet but what the command has made on the host"

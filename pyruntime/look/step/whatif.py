@@ -9,9 +9,13 @@ from collections.abc import Callable
 from pyruntime.errors import UsageError
 from pyruntime.kernel import mounts, ns
 from pyruntime.steps.base import Step
+from pyruntime.steps.idmaps import WriteIdMap
 from pyruntime.steps.mounts import MountFilesystem
 from pyruntime.steps.record import ApplyLimits
 from pyruntime.steps.rootfs import ChangeRoot, SetRootPropagation
+
+# mount_namespaces(7): where the new mount namespace belongs to a new user namespace, shared mounts become slaves.
+_SLAVES = "nothing happens: in a user namespace of its own the kernel makes its mounts slaves by itself"
 
 
 class Change:
@@ -22,10 +26,13 @@ class Change:
         self.lesson = lesson
         self.alter = alter
 
-    def apply(self, steps: "list[Step]") -> None:
-        """Change the list in place. Raises UsageError when there is nothing in it to change."""
+    def apply(self, steps: "list[Step]") -> str:
+        """Change the list in place; what is to be learnt. Raises UsageError when there is nothing in it to change."""
         if not self.alter(steps):
             raise UsageError(f"--what-if {self.name}: the plan of this bundle has no such step")
+        if self.alter is _skip_private and any(isinstance(step, WriteIdMap) for step in steps):
+            return _SLAVES
+        return self.lesson
 
     def enter(self) -> None:
         """Leave the host's mount namespace for a copy, whose mounts the host does not share. Raises OSError."""

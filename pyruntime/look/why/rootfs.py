@@ -81,6 +81,15 @@ TABLE = {
         "ls -l /proc/PID/fd, while init is being set up",
         "2 open_tree",
     ),
+    "OpenSource": Why(
+        "The source is what an earlier mount of this container made, so it is not there before. Init takes a copy, "
+        "found below the root by a look-up that can't leave it, and gives it to the host's side, which may map ids.",
+        "openat2(RESOLVE_IN_ROOT), open_tree(OPEN_TREE_CLONE)",
+        (("ENOENT", "no earlier mount made it"),),
+        _SEE_MOUNTS,
+        "2 openat2, 2 open_tree",
+        ("BindRoot",),
+    ),
     "BindMount": Why(
         "The same files at a second place: a volume, a socket, a config file. The copy is made detached, gets its "
         "flags (read-only, nosuid), and only then appears: there is no moment in which it is weaker. The target is "

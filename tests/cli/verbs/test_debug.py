@@ -56,3 +56,11 @@ def test_a_failure_is_the_last_line(host: Box) -> None:
     levels = [json.loads(line)["level"] for line in log.read_text().splitlines()]
     assert levels[-1] == "error"
     assert set(levels[:-1]) == {"debug"}
+
+
+def test_the_flags_of_the_filter_are_told_in_runcs_words(host: Box) -> None:
+    host.configure(
+        process__args=["true"], linux__seccomp={"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_LOG"]}
+    )
+    done = host("--debug", "run", "-b", str(host.bundle), host.id())
+    assert 'level=debug msg="seccomp filter flags: 2"' in done.stderr

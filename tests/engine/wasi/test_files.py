@@ -1,6 +1,8 @@
 """wasi:filesystem by its functions: what is done, what is refused, and that nothing leads out."""
 
+import gc
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -158,3 +160,27 @@ def test_through_what_is_only_to_be_read_nothing_changes(inside: Path) -> None:
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(Error, match="cannot be opened for the guest as /: no such file or directory"):
         Folder(tmp_path / "none")
+
+
+def test_a_stream_from_beyond_all_files_fails_and_is_no_end_of_the_guest(folder: Folder) -> None:
+    file = folder.open("file", {"create"}, {"read", "write"})
+    assert isinstance(folder("read-via-stream", 1 << 63, on=file).read(1, True), Err)
+    assert isinstance(folder("write-via-stream", (1 << 64) - 1, on=file).write(b"x"), Err)
+    file.dropped()
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_streams_beyond_the_limit_of_descriptors_are_refused_and_nothing_more(folder: Folder) -> None:
+    """What Python has to say of a half-made object would be on the guest's stderr."""
+    file, held = folder.open("file"), []
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    try:
+        while not isinstance(stream := folder("read-via-stream", 0, on=file), Err):
+            held.append(stream)
+        wrong = folder("append-via-stream", on=file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    gc.collect()
+    assert (stream.value, wrong.value) == ("io", "io")
+    file.dropped()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyruntime.engine.wasi.http import TYPES, Fields, OutgoingResponse, Outparam
+from pyruntime.engine.wasi.http import TYPES, Fields, IncomingRequest, OutgoingResponse, Outparam
 from pyruntime.engine.wasi.io import StreamFaultError
 from pyruntime.engine.wasi.message import (
     HEAD_LIMIT,
@@ -266,3 +266,15 @@ def test_a_guest_that_states_two_lengths_has_failed() -> None:
         exchange.finish()
         assert exchange.persists()
         assert pair.received().startswith(b"HTTP/1.1 500 ")
+
+
+@pytest.mark.parametrize(
+    "lines", ["Content-Length: 3, 3", "Content-Length: ,3", "Content-Length: 3\r\ncontent-length: 3"]
+)
+def test_one_length_is_sent_on_where_the_same_came_twice(lines: str) -> None:
+    """A guest that clones the fields it was asked with answers, or asks others, with these."""
+    head = parse(b"POST / HTTP/1.1\r\nHost: a\r\n" + lines.encode())
+    with Pair(b"abc") as pair:
+        body = Body(pair.here, length_of(head))
+        cloned = Fields(IncomingRequest("POST", "/", "a", head.fields, body).headers.entries)
+        assert cloned.get("content-length") == [b"3"]

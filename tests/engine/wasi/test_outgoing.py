@@ -1,6 +1,7 @@
 """Requests that a guest makes: to real servers, in their form, and refused where there is no permission."""
 
 import http.server
+import socket
 import ssl
 import subprocess
 import threading
@@ -105,6 +106,33 @@ def test_a_body_that_is_written_after_the_request_was_sent(server: http.server.H
     assert isinstance(sink.finish(None), Ok)
     response = finished(future.value)
     assert (response.status, body(response)) == (200, b"one two three")
+
+
+def test_fields_of_a_request_that_came_in_are_sent_on_without_those_of_its_connection() -> None:
+    """A component that stands in front of others clones what it was asked with, and that has a Host already."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        authority = f"127.0.0.1:{listener.getsockname()[1]}"
+        request = made(authority, "get", "HTTP", ("Host", b"outside"), ("Transfer-Encoding", b"x"), ("x-a", b"1"))
+        future: Any = outgoing.handle(Call(Guest([], [], network=ALL)), request, None)
+        with listener.accept()[0] as peer:
+            sent = peer.recv(4096)
+        future.value.dropped()
+    assert sent == b"GET /p?q HTTP/1.1\r\nhost: %s\r\nx-a: 1\r\nconnection: close\r\n\r\n" % authority.encode()
+
+
+@pytest.mark.parametrize("nanoseconds", [1 << 53, (1 << 64) - 1])
+def test_time_limits_that_are_longer_than_the_kernel_takes(server: http.server.HTTPServer, nanoseconds: int) -> None:
+    options = RequestOptions()
+    for name in ("connect-timeout", "first-byte-timeout", "between-bytes-timeout"):
+        options.set(name, nanoseconds)
+    response = ask(made(f"127.0.0.1:{server.server_address[1]}"), ALL, options)
+    assert body(response).startswith(b"GET /p?q 127.0.0.1")
+
+
+def test_a_port_that_is_no_number() -> None:
+    found = ask(made("127.0.0.1:" + "9" * 5000), ALL)
+    assert isinstance(found, Err)
+    assert found.value == "HTTP-request-URI-invalid"
 
 
 def test_without_permission_it_is_denied() -> None:

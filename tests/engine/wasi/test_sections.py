@@ -1,9 +1,12 @@
 """The imports of a component, from its bytes alone."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pyruntime.engine.wasi.sections import imports
+from pyruntime.engine.wasi.world import refuse_imports
+from pyruntime.errors import Error
 
 HEADER = b"\0asm\x0d\0\1\0"
 
@@ -41,3 +44,11 @@ def test_what_is_cut_off_or_unknown_ends_the_list() -> None:
 @given(st.binary(max_size=200))
 def test_no_bytes_are_too_odd(data: bytes) -> None:
     imports(HEADER + data)
+
+
+@pytest.mark.parametrize("name", ["wasi:cli/\x1b[2J\n@0.9.0" + "x" * 9000, "\x1b[2J\n" * 9000])
+def test_a_name_that_is_refused_is_shown_in_part(name: str) -> None:
+    with pytest.raises(Error) as error:
+        refuse_imports([name])
+    assert len(str(error.value)) < 400
+    assert "\x1b" not in str(error.value)

@@ -166,6 +166,11 @@ def test_head_and_http_1_0(echo: Service) -> None:
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
         (b"GET nowhere HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a/../b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: me@a\r\n\r\n", 400),
+        (b"GET http://me@a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 501),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
@@ -176,6 +181,13 @@ def test_requests_that_are_refused_before_the_component_sees_them(echo: Service,
     answer = echo.raw(request_)
     assert answer.startswith(b"HTTP/1.1 %d " % status)
     assert b"connection: close" in answer
+
+
+def test_an_empty_line_before_a_request_is_passed_over(echo: Service) -> None:
+    """As clients of old times send one after a body (RFC 9112, 2.2)."""
+    post = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\none\r\n"
+    last = b"\r\nGET / HTTP/1.1\r\nHost: [::1]:8080\r\nConnection: close\r\n\r\n"
+    assert echo.raw(post + post + last).count(b"HTTP/1.1 200 OK\r\n") == 3
 
 
 def test_requests_at_the_same_time(echo: Service) -> None:
@@ -301,6 +313,31 @@ def test_connections_that_ask_for_nothing_keep_nobody_out(tmp_path: Path, sent: 
         client.request("GET", "/")
         assert client.getresponse().read() == HELLO
         client.close()
+
+
+def test_a_body_that_nobody_reads_keeps_nobody_out(tmp_path: Path) -> None:
+    """Clients that send a byte now and then of a body that was answered already hold no place for long."""
+    with serving(tmp_path, ECHO) as service, contextlib.ExitStack() as slow:
+        socks = [slow.enter_context(service.connect()) for _ in range(70)]
+        for sock in socks:
+            sock.sendall(b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\nabc")
+        client = service.client()
+        client.request("GET", "/")
+        assert client.getresponse().read() == HELLO
+        client.close()
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_an_answer_arrives_although_the_body_was_not_read(echo: Service, version: bytes) -> None:
+    """Closing with bytes unread resets the connection, and the peer may lose what it was sent."""
+    head = b"POST /nowhere HTTP/" + version + b"\r\nHost: a\r\nConnection: close\r\nContent-Length: 3000000\r\n\r\n"
+    with echo.connect() as sock:
+        sock.sendall(head + b"a" * 100_000)
+        time.sleep(0.3)
+        for _ in range(29):
+            sock.sendall(b"a" * 100_000)
+        answer = b"".join(iter(lambda: sock.recv(1 << 16), b""))
+    assert answer.startswith(b"HTTP/1.1 404 Not Found\r\n")
 
 
 def anonymous(pid: int) -> int:

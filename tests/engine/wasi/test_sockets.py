@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyruntime.engine.base import Guest, Network
-from pyruntime.engine.wasi import sockets
+from pyruntime.engine.wasi import io, sockets
 from pyruntime.engine.wasi.host import Call
 from pyruntime.engine.wasi.io import wait
 from pyruntime.engine.wasi.values import Err, Ok
@@ -210,3 +210,36 @@ def test_a_large_write_waits_for_its_reader() -> None:
     here.close()
     there.close()
     assert guest.network.RESOURCE == sockets.NETWORK
+
+
+def test_an_address_that_no_kernel_has_is_an_argument() -> None:
+    guest = Guestly(ALL)
+    sock = guest("create-tcp-socket", "ipv6")
+    parts = {"port": 1, "flow-info": 0xFFFFFFFF, "address": (0, 0, 0, 0, 0, 0, 0, 1), "scope-id": 0}
+    assert code(guest.tcp("start-connect", sock, guest.network, ("ipv6", parts))) == "invalid-argument"
+    assert code(guest.tcp("start-bind", sock, guest.network, ("ipv6", parts))) == "invalid-argument"
+    guest.close(sock)
+
+
+def test_a_peer_that_does_not_read_holds_up_nobody_else() -> None:
+    """A guest that serves many asks what it may write, and waits for all of them at once."""
+    guest, streams = Guestly(ALL), io.FUNCTIONS["wasi:io/streams"]
+    sock, port = listening(guest)
+    with socket.create_connection(("127.0.0.1", port), 10) as peer:
+        wait([guest.tcp("subscribe", sock)])
+        end, source, sink = guest.tcp("accept", sock)
+        allowed = lambda: streams["[method]output-stream.check-write"](guest.call, sink).value  # noqa: E731
+        sent = 0
+        while room := allowed():
+            assert streams["[method]output-stream.write"](guest.call, sink, bytes(room)).value is None
+            sent += room
+        ready = streams["[method]output-stream.subscribe"](guest.call, sink)
+        assert not ready.ready()
+        peer.settimeout(10)
+        got = 0
+        while got < sent:
+            got += len(peer.recv(1 << 20))
+        wait([ready])
+        assert allowed()
+        for end_of in (source, sink, end, sock):
+            end_of.dropped()

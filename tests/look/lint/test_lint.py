@@ -1,11 +1,13 @@
 """`check`: what it says of good, doubtful and broken documents and bundles.
 
-Configurations that container engines made are read from the folder in PYRUNTIME_ENGINE_CONFIGS, one a file; the
-specification's own samples from the folder in PYRUNTIME_SPEC_SCHEMA.
+Configurations that container engines made are read from the folder in PYRUNTIME_ENGINE_CONFIGS, one a file, as
+scripts/keep-configs collects them; the specification's own samples from the folder `schema` of its repository in
+PYRUNTIME_SPEC_SCHEMA.
 """
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,8 @@ from tests import strategies
 from tests.config.documents import TYPICAL
 from tests.plan.made import document
 
-EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "examples" / "bundles").glob("*/config.json"))
+ROOT = Path(__file__).resolve().parents[3]
+EXAMPLES = sorted((ROOT / "examples" / "bundles").glob("*/config.json"))
 MADE = sorted(Path(os.environ.get("PYRUNTIME_ENGINE_CONFIGS") or "/nonexistent").glob("*.json"))
 SAMPLES = Path(os.environ.get("PYRUNTIME_SPEC_SCHEMA") or "/nonexistent") / "test" / "config" / "good"
 
@@ -46,6 +49,21 @@ def test_no_alarm_on_what_engines_write() -> None:
     alarms = {file.name: [i for i in lint.document(str(file)).found if i.level != "note"] for file in MADE}
     assert {name: items for name, items in alarms.items() if items} == {}
     assert len(alarms) >= 30
+
+
+@pytest.mark.parametrize("words", ["spec", "spec --rootless"])
+@pytest.mark.parametrize("peer", ["runc", "crun"])
+def test_no_alarm_on_what_other_runtimes_write(peer: str, words: str, tmp_path: Path) -> None:
+    """crun leaves it to itself to map the ids of a user who is not root; here that has to be said."""
+    program = shutil.which(peer)
+    if program is None:
+        pytest.skip(f"{peer} is not installed")
+    subprocess.run([program, *words.split()], cwd=tmp_path, check=True, timeout=20)
+    alarms = [item for item in lint.document(str(tmp_path / "config.json")).found if item.level != "note"]
+    if (peer, words) == ("crun", "spec --rootless"):
+        assert [item.path for item in alarms] == ["linux.uidMappings"]
+    else:
+        assert alarms == []
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="PYRUNTIME_SPEC_SCHEMA names no folder with the spec's samples")
@@ -187,3 +205,16 @@ def test_the_typical_document_is_sound(tmp_path: Path) -> None:
 
 def test_what_it_prints_has_a_last_line() -> None:
     assert show.summary(lint.Report("f", [], {})) == "f: nothing to complain about\n"
+
+
+@pytest.mark.parametrize("words", [["run", "-b", "BOX"], ["--debug", "create", "--bundle=BOX"], ["create"]])
+def test_the_runtime_that_keeps_configurations(words: "list[str]", tmp_path: Path) -> None:
+    """It is the one that is called, and what it is given stays; here it refuses, so that nothing is started."""
+    (tmp_path / "box").mkdir()
+    (tmp_path / "box/config.json").write_text('{"ociVersion": "9.9.9"}')
+    subprocess.run([ROOT / "scripts/keep-configs", tmp_path / "kept"], check=True, capture_output=True, timeout=30)
+    command = [tmp_path / "kept/runtime", *(word.replace("BOX", str(tmp_path / "box")) for word in words), "x1"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path / "box", timeout=60)
+    assert (told.returncode, "ociVersion" in told.stderr) == (1, True)
+    (kept,) = (tmp_path / "kept").glob("*.json")
+    assert kept.read_text() == '{"ociVersion": "9.9.9"}'

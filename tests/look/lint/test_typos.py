@@ -152,7 +152,7 @@ def test_a_misspelt_key(tmp_path: Path, where: str, right: str, wrong: str) -> N
     full = f"{where}.{wrong}".lstrip(".")
     told = [item.problem for item in report.found if item.path == full]
     assert len(told) == 1
-    assert told[0].startswith("unknown key, ")
+    assert told[0].startswith("in force here " if wrong.lower() == right.lower() else "unknown key, ")
     assert told[0].endswith(f"; did you mean {where}{'.' * bool(where)}{right}?")
     assert show.status(report) == 1
     line = (tmp_path / "config.json").read_text().splitlines()[report.places[full] - 1]
@@ -209,3 +209,18 @@ def test_a_misspelt_key_that_must_be_there_is_told_once(tmp_path: Path) -> None:
     value = copy.deepcopy(sound())
     value["process"]["Cwd"] = value["process"].pop("cwd")
     assert [item.path for item in check(tmp_path, value).found] == ["process.Cwd"]
+
+
+def test_a_key_in_two_cases_is_an_error(tmp_path: Path) -> None:
+    value = sound()
+    value["process"]["NONEWPRIVILEGES"] = False
+    told = [item.problem for item in check(tmp_path, value).found if item.path == "process.NONEWPRIVILEGES"]
+    assert told == ["is there twice, in upper and lower case; keep process.noNewPrivileges"]
+
+
+@pytest.mark.parametrize("key", ["uid", "gid"])
+def test_an_id_that_is_not_there_is_doubted(tmp_path: Path, key: str) -> None:
+    value = sound()
+    del value["process"]["user"][key]
+    found = [(item.path, item.problem) for item in check(tmp_path, value).found]
+    assert found == [(f"process.user.{key}", "missing, taken as 0; the specification wants it written")]
