@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyruntime.plan.wasm import Wasm
 
 _CONTAINER = "the container's namespaces"
+_UNSEEN = "rule: what a process of the container could trace has nothing of the host"
 _NEEDED = (
     "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP",
     "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
@@ -166,8 +167,7 @@ def _enter(
     if staged:
         from pyruntime.steps.stages import AdoptInit, BecomeRoot, ForkInit
 
-        left = "rule: what a process of the container could trace has nothing of the host"
-        found += [steps.LeaveHost(left, container, kept), ForkInit(_CONTAINER, []), AdoptInit(_CONTAINER)]
+        found += [steps.LeaveHost(_UNSEEN, container, kept), ForkInit(_CONTAINER, []), AdoptInit(_CONTAINER)]
         if "user" in kinds:
             found.append(BecomeRoot("the container's user namespace"))
     affinity = process.execCPUAffinity
