@@ -11,8 +11,10 @@ A pack is used whole or not at all: not if the source of one module has another 
 so an edited checkout or an upgraded package never runs yesterday's code. It holds
 
     the magic number of .pyc files (4 bytes) | the size of what follows (4 bytes, little-endian)
-    | marshalled (C modules: name and file; sources: name, is package, size, mtime in ns; sizes of the parts)
-    | parts: marshalled lists of (name, is package, code)
+    | marshalled (C modules: name and file; sources: file, size, mtime in ns; sizes of the parts)
+    | parts: marshalled lists of (name, file, code)
+
+A file of ours is named from the folder that holds the package, beginning with a slash.
 
 It comes in parts for the sake of memory, which is dear to take: each is read where the one before it lay.
 """
@@ -34,8 +36,20 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any
 
-    Source = tuple[str, bool, int, int]
+    Source = tuple[str, int, int]
     Table = tuple[list[tuple[str, str]], list[Source], list[int]]
+
+
+def start(argv: "list[str]") -> int:
+    """Run the command line, by the pack of its verb if there is one, and return the exit status."""
+    if sys.version_info < (3, 10):  # noqa: UP036 - the interpreter is the host's choice
+        raise ImportError(f"needs Python 3.10 or newer, {sys.executable} is {sys.version.split()[0]}")
+    sys.path.insert(0, _ROOT)
+    preload(argv)
+    from pyruntime.launch import launch
+
+    sys.path.append(sys.path.pop(0))  # the standard library first: a neighbour package must not stand in for it
+    return launch(argv)
 
 
 def preload(argv: "list[str]") -> None:
@@ -56,7 +70,7 @@ def bring(name: str) -> None:
         return
     try:
         libraries, sources, parts = _table(fd)
-        if all(_is_fresh(*source) for source in sources):
+        if _are_fresh(sources):
             for library in libraries:
                 _link(*library)
             for size in parts:
@@ -73,7 +87,7 @@ def fresh(name: str) -> bool:
         return False
     try:
         _, sources, _ = _table(fd)
-        return bool(sources) and all(_is_fresh(*source) for source in sources)
+        return bool(sources) and _are_fresh(sources)
     finally:
         os.close(fd)
 
@@ -107,16 +121,15 @@ def _table(fd: int) -> "Table":
     return [], [], []
 
 
-def _is_fresh(name: str, is_package: bool, size: int, mtime: int) -> bool:
+def _are_fresh(sources: "list[Source]") -> bool:
     try:
-        found = os.stat(_source(name, is_package))
+        for file, size, mtime in sources:
+            found = os.stat(_ROOT + file)
+            if found.st_size != size or found.st_mtime_ns != mtime:
+                return False
     except OSError:
         return False
-    return found.st_size == size and found.st_mtime_ns == mtime
-
-
-def _source(name: str, is_package: bool) -> str:
-    return f"{_ROOT}/{name.replace('.', '/')}{'/__init__' if is_package else ''}.py"
+    return True
 
 
 def _link(name: str, file: str) -> None:
@@ -143,16 +156,18 @@ def _loaded(data: bytes) -> "Any":
         return ()
 
 
-def _execute(name: str, is_package: bool, code: "CodeType") -> None:
+def _execute(name: str, file: str, code: "CodeType") -> None:
     """What `import` does once it has found a module's code."""
     if name in sys.modules:
         return
     module = type(sys)(name)
-    module.__file__ = file = _source(name, is_package)
+    module.__file__ = _ROOT + file
     parent, _, child = name.rpartition(".")
-    module.__package__ = name if is_package else parent
-    if is_package:
-        module.__path__ = [file.rpartition("/")[0]]
+    if file.endswith("/__init__.py"):
+        module.__package__ = name
+        module.__path__ = [module.__file__[:-12]]
+    else:
+        module.__package__ = parent
     sys.modules[name] = module
     exec(code, module.__dict__)
     if parent:

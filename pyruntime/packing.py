@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import CodeType
 
-    Packed = tuple[str, bool, int, int, CodeType]
+    Packed = tuple[str, str, int, int, CodeType]
 
 
 def write() -> None:
@@ -59,19 +59,19 @@ def write() -> None:
 def _write(name: str, modules: "Iterable[str]") -> None:
     packed = [_pack(module) for module in modules if module != "pyruntime.pack"]
     parts = list(_parts(packed))
-    sources = [entry[:4] for entry in packed]
+    sources = [entry[1:4] for entry in packed]
     table = dumps((_libraries(packed), sources, [len(part) for part in parts]))
     _replace(path_of(name), b"".join([MAGIC, len(table).to_bytes(4, "little"), table, *parts]))
 
 
 def _parts(packed: "list[Packed]") -> "Iterator[bytes]":
     """The code in lists of about the same size."""
-    part: "list[tuple[str, bool, CodeType]]" = []
-    for name, is_package, _, _, code in packed:
-        if part and len(dumps([*part, (name, is_package, code)])) > _PART:
+    part: "list[tuple[str, str, CodeType]]" = []
+    for name, file, _, _, code in packed:
+        if part and len(dumps([*part, (name, file, code)])) > _PART:
             yield dumps(part)
             part = []
-        part.append((name, is_package, code))
+        part.append((name, file, code))
     if part:
         yield dumps(part)
 
@@ -122,7 +122,7 @@ def _pack(name: str) -> "Packed":
     with open(file, "rb") as source:
         found = os.fstat(source.fileno())
         code = compile(source.read(), file, "exec", dont_inherit=True, optimize=2)
-    return name, file.endswith("/__init__.py"), found.st_size, found.st_mtime_ns, code
+    return name, file[len(_ROOT) :], found.st_size, found.st_mtime_ns, code
 
 
 def _replace(path: str, data: bytes) -> None:

@@ -4,6 +4,8 @@ import posix as os
 
 from pyruntime.errors import Error, explain_oserror
 
+DEFAULT_PATH = "/bin:/usr/bin"  # where programs are looked for without a PATH
+
 
 def split(path: str) -> "list[str]":
     """The components of a path, without empty ones and `.`."""

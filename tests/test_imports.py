@@ -39,6 +39,7 @@ def layers() -> "tuple[dict[str, set[str]], set[str]]":
 
 LAYERS, EVERYONE = layers()
 LAYERS["launch"] = {"cli"}
+LAYERS["pack"] = {"launch"}
 
 
 class Import:

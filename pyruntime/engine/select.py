@@ -17,6 +17,7 @@ the function that is passed in.
 import posix as os
 
 from pyruntime.errors import ConfigError, Error, Unsupported, explain_oserror
+from pyruntime.pathtext import DEFAULT_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -184,8 +185,8 @@ def candidates(program: str, env: "list[str]", cwd: str) -> "list[str]":
     """The absolute paths a program may lie at: as execvp(3) looks in PATH; a module also in the working directory."""
     if "/" in program:
         return [program if program.startswith("/") else f"{cwd}/{program}"]
-    path = next((entry[5:] for entry in reversed(env) if entry.startswith("PATH=")), "")
-    directories = [directory or cwd for directory in path.split(":")] if path else []
+    path = next((entry[5:] for entry in reversed(env) if entry.startswith("PATH=")), "") or DEFAULT_PATH
+    directories = [place if place.startswith("/") else f"{cwd.rstrip('/')}/{place}" for place in path.split(":")]
     if program.endswith(_SUFFIXES):
         directories.append(cwd)
     return [f"{directory.rstrip('/')}/{program}" for directory in directories]

@@ -2,6 +2,7 @@
 
 import sys
 
+_before: "list[object]" = []
 _REFUSED = ("import", "ctypes.dlopen", "subprocess.Popen")
 
 
@@ -20,8 +21,7 @@ def _audit(event: str, arguments: "tuple[object, ...]") -> None:
 
 def lock_imports() -> None:
     """Refuse every import, library load and `open()` by name from here on; raw descriptors stay allowed."""
-    sys.path[:] = []
-    sys.path_hooks[:] = []
-    sys.path_importer_cache.clear()
-    sys.meta_path[:] = [_Refuse]
+    # What was there is kept: to free it would be to copy the pages that we share with the command.
+    _before.extend((sys.path, sys.path_hooks, sys.path_importer_cache, sys.meta_path))
+    sys.path, sys.path_hooks, sys.path_importer_cache, sys.meta_path = [], [], {}, [_Refuse]
     sys.addaudithook(_audit)

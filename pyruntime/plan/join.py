@@ -1,6 +1,6 @@
 """`exec`: a new process in a running container, by the same identity, limits and confinement steps as its first one."""
 
-from pyruntime.config.process import ExecCPUAffinity, Process
+from pyruntime.config.process import Capabilities, ExecCPUAffinity, Process
 from pyruntime.config.ranges import numbers
 from pyruntime.config.rules.process import LAST_CPU
 from pyruntime.host.facts import Facts
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from pyruntime.plan.wasm import Wasm
 
 _CONTAINER = "the container's namespaces"
+_NEEDED = (
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP",
+    "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
+)  # fmt: skip
 
 
 def join(
@@ -56,7 +60,16 @@ def join(
         *make_filter,
         CheckExecutable("rule: no container may change the Python that runs us"),
         *_procfs(process),
-        *_enter(container, kinds, facts, process, request, sub_cgroup is not None, module.load() if module else []),
+        *_enter(
+            container,
+            kinds,
+            facts,
+            process,
+            request,
+            sub_cgroup is not None,
+            module.load() if module else [],
+            _kept(process, facts, kinds, bool(filtered)),
+        ),
         *_resctrl(container),
         *_keyring(container, user, process),
         _root(container, kinds),
@@ -122,6 +135,7 @@ def _enter(
     request: Request,
     fixed: bool,
     first: "list[Step]",
+    kept: "list[str] | None",
 ) -> "list[Step]":
     """A stage process enters the namespaces, and what it forks is the first that those in the pid namespace see of us:
     before, they would look through it at the mounts and the network of the host.
@@ -152,7 +166,8 @@ def _enter(
     if staged:
         from pyruntime.steps.stages import AdoptInit, BecomeRoot, ForkInit
 
-        found += [ForkInit(_CONTAINER, []), AdoptInit(_CONTAINER)]
+        left = "rule: what a process of the container could trace has nothing of the host"
+        found += [steps.LeaveHost(left, container, kept), ForkInit(_CONTAINER, []), AdoptInit(_CONTAINER)]
         if "user" in kinds:
             found.append(BecomeRoot("the container's user namespace"))
     affinity = process.execCPUAffinity
@@ -162,6 +177,21 @@ def _enter(
 
         found.append(SetAffinity("process.execCPUAffinity.final", _cpus(affinity, "final"), by_host=False))
     return found
+
+
+def _kept(process: Process, facts: Facts, kinds: "list[str]", filtered: bool) -> "list[str] | None":
+    """The capabilities that steps behind the fork need, and those of the process: a tracer could use them all.
+
+    None where that takes a user namespace of the container's, whose root has none over who comes from outside.
+    """
+    if facts.euid or "user" in kinds:
+        return None
+    realtime = process.ioPriority is not None and process.ioPriority.class_ == "IOPRIO_CLASS_RT"
+    sets = process.capabilities or Capabilities()
+    own = [*sets.bounding, *sets.effective, *sets.permitted, *sets.inheritable]
+    needed = [*_NEEDED, *(["CAP_SYS_ADMIN"] if filtered or realtime else [])]
+    needed += [] if "mount" in kinds else ["CAP_SYS_CHROOT"]
+    return list(dict.fromkeys([*needed, *identity.known(own)]))
 
 
 def _attached(container: Container) -> "list[Step]":

@@ -27,11 +27,10 @@ SUPERBLOCK = {
 }  # fmt: skip
 PROPAGATION = tuple(prefix + kind for prefix in ("", "r") for kind in m.PROPAGATION)
 RECURSIVE = {f"r{word}": FLAGS[word] for word in FLAGS}
-EXTENSIONS = ("tmpcopyup", "idmap", "ridmap")
+EXTENSIONS = ("tmpcopyup", "idmap", "ridmap", "copy-symlink")
 REMOUNT = "remount"
 # Words of other runtimes: a filesystem would refuse them too, but late and with no hint.
 _FOREIGN = {
-    "copy-symlink": "make the link in the rootfs",
     "src-nofollow": "name the file that the source leads to",
     "dest-nofollow": "name the place that the destination leads to; links are followed inside the container's root",
 }
@@ -47,6 +46,7 @@ class Options:
         self.flagged = False
         self.bind = ""
         self.copy_up = False
+        self.copy_link = False
         self.remount = False
         self.idmap = ""
         self.idmap_text = ""
@@ -114,6 +114,8 @@ def _sort(options: Options, word: str) -> None:
             options.superblock.append((flag, None))
     elif word == "tmpcopyup":
         options.copy_up = True
+    elif word == "copy-symlink":
+        options.copy_link = True
     elif word.partition("=")[0] in ("idmap", "ridmap"):
         options.idmap, _, options.idmap_text = word.partition("=")
     elif word == REMOUNT:

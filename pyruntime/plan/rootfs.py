@@ -43,12 +43,28 @@ def prepare(config: Config, request: Request, facts: Facts) -> "list[Step]":
             source = absolute(mount.source, request.bundle)
             kind, _ = _propagation(config)
             place = inside(source, root_path(config, request.bundle)) or ""
-            found.append(mounts.PrepareMount(because, source, options.bind != "bind", slot, kind, place))
+            found.append(_prepared(options)(because, source, options.bind != "bind", slot, kind, place))
             if _is_mapped(mount, options):
                 from pyruntime.steps.idmap import Prepared  # few mounts are
 
                 mapped.append((mount, options, Prepared(because, source, slot, options.idmap == "ridmap")))
     return [*found, *_maps(config, mapped)]
+
+
+def _prepared(options: mountoptions.Options) -> "type[mounts.PrepareMount]":
+    if not options.copy_link:
+        return mounts.PrepareMount
+    from pyruntime.steps.links import PrepareLink  # few mounts are
+
+    return PrepareLink
+
+
+def _bound(options: mountoptions.Options) -> "type[mounts.BindMount]":
+    if not options.copy_link:
+        return mounts.BindMount
+    from pyruntime.steps.links import CopyLink  # few mounts are
+
+    return CopyLink
 
 
 def _maps(config: Config, mapped: "list[tuple[Mount, mountoptions.Options, Prepared]]") -> "list[Step]":
@@ -157,6 +173,8 @@ def _mount(config: Config, request: Request, facts: Facts, cgroup: str, index: i
     _check_proc(because, target)
     if _is_bind(mount, options):
         return _bind(config, request, facts, index, mount, options, target, words)
+    if options.copy_link:
+        raise ConfigError(f"{because}.options", '"copy-symlink" is about the source of a bind mount; remove it')
     if options.remount:
         return [_remount(because, mount, options, target, words)]
     if mount.type in _CGROUP:
@@ -253,6 +271,8 @@ def _bind(
         raise mountoptions.no_bind_option(mount.options, data, f"{because}.options")
     if not mount.source:
         raise ConfigError(f"{because}.source", "a bind mount needs a source")
+    if options.copy_link and _is_mapped(mount, options):
+        raise ConfigError(f"{because}.options", '"copy-symlink" and an id map do not go together: a link has none')
     slot, late = _slot(config, facts, index, mount, options), _late(config, request, index)
     found: "list[Step]" = []
     if late and _is_mapped(mount, options):
@@ -260,7 +280,7 @@ def _bind(
     elif late:
         slot = ""
     source = absolute(mount.source, request.bundle)
-    bind = mounts.BindMount(
+    bind = _bound(options)(
         because,
         source,
         target,

@@ -54,6 +54,18 @@ def read(dir_fd: int) -> "tuple[int, str]":
     return int(pid) if pid.isdigit() and str(start_time(int(pid))) == start else 0, cgroup
 
 
+def cgroup(container: "Container") -> str:
+    """The container's cgroup, "" for one that is gone, or that others have made at its path since.
+
+    Where no note is left of it the state file is taken at its word.
+    """
+    try:
+        os.readlink(NAME, dir_fd=container.dir_fd)
+    except OSError:
+        return container.cgroup
+    return read(container.dir_fd)[1]
+
+
 def _inode(directory: str) -> int:
     """0 for a cgroup that is not there, which no inode is."""
     try:

@@ -104,7 +104,7 @@ class DropBounding(Step):
         self.names = names
 
     def describe(self) -> str:
-        return f"bounding set: keep {_names(self.names)}"
+        return f"bounding set: keep {shown(self.names)}"
 
     def run(self, walker: "Walker") -> None:
         caps.drop_bounding(caps.mask(self.names))
@@ -113,7 +113,8 @@ class DropBounding(Step):
             raise Error(f"{self.because}: capabilities {extra:#x} are still in the bounding set")
 
 
-def _names(names: "list[str]") -> str:
+def shown(names: "list[str]") -> str:
+    """Capabilities in few words."""
     return " ".join(name[4:].lower() for name in names) or "none"
 
 
@@ -182,7 +183,7 @@ class SetCapabilities(Step):
     def describe(self) -> str:
         sets = (("effective", self.effective), ("permitted", self.permitted), ("inheritable", self.inheritable))
         return "capabilities: " + ", ".join(
-            f"{kind} {_names(names)}" for kind, names in (*sets, ("ambient", self.ambient))
+            f"{kind} {shown(names)}" for kind, names in (*sets, ("ambient", self.ambient))
         )
 
     def run(self, walker: "Walker") -> None:
@@ -192,7 +193,7 @@ class SetCapabilities(Step):
             found = caps.capget()
         except OSError as error:
             raise Error(
-                f"{self.because}: {explain_oserror(error)}: the runtime itself lacks one of {_names(self.permitted)}"
+                f"{self.because}: {explain_oserror(error)}: the runtime itself lacks one of {shown(self.permitted)}"
             ) from None
         if found != asked:
             raise Error(f"{self.because}: expected the sets {asked}, the kernel has {found}")

@@ -3,12 +3,13 @@
 import posix as os
 
 from pyruntime.errors import Error, StateError, explain_oserror
-from pyruntime.kernel import ns
+from pyruntime.kernel import caps, ns
 from pyruntime.kernel.paths import O_PATH
 from pyruntime.kernel.procfs import read
 from pyruntime.state import life
 from pyruntime.state.store import Container
 from pyruntime.steps.base import HOST, Step
+from pyruntime.steps.identity import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,3 +86,27 @@ class OpenCgroup(Step):
             if line.startswith("0::/") and not line.startswith("0::/.."):  # outside of what our cgroup namespace shows
                 return str(self.container.own.get("cgroupMount", "")) + line[3:]
         return self.directory
+
+
+class LeaveHost(Step):
+    """Hold nothing of the host's any more that who may trace us, once we are seen in the pid namespace, could take."""
+
+    def __init__(self, because: str, container: Container, kept: "list[str] | None") -> None:
+        """`kept`: the capabilities that later steps need; None for all, which are those of a user namespace then."""
+        super().__init__(because)
+        self.container = container
+        self.kept = kept
+
+    def describe(self) -> str:
+        rights = f"; keep only the capabilities {shown(self.kept)}" if self.kept is not None else ""
+        return f"close the state directory and the cgroup{rights}"
+
+    def run(self, walker: "Walker") -> None:
+        walker.close_fd("cgroup")
+        os.close(self.container.dir_fd)
+        if self.kept is None:
+            return
+        wanted = caps.mask(self.kept)
+        caps.drop_bounding(wanted)
+        _, permitted, _ = caps.capget()
+        caps.capset(wanted & permitted, wanted & permitted, 0)

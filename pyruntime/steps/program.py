@@ -4,6 +4,7 @@ import posix as os
 
 from pyruntime.errors import Error, reason
 from pyruntime.kernel import formats, process
+from pyruntime.pathtext import DEFAULT_PATH
 from pyruntime.steps.base import HOST, Step
 
 TYPE_CHECKING = False
@@ -15,7 +16,6 @@ _WASM = (
     "exec format error: it is WebAssembly, which was not found there from outside the container; "
     "name it by a path without symlinks, in the rootfs or on a bind mount of a directory"
 )
-DEFAULT_PATH = "/bin:/usr/bin"
 
 
 class FindProgram(Step):

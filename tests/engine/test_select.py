@@ -86,9 +86,12 @@ def test_an_unknown_handler_is_refused(handler: str) -> None:
         ("x", ["PATH=/a:/b/"], "/", ["/a/x", "/b/x"]),
         ("x", ["PATH=/a", "PATH=/b"], "/", ["/b/x"]),
         ("x", ["PATH=:/a"], "/srv", ["/srv/x", "/a/x"]),
-        ("x", [], "/srv", []),
+        ("x", [], "/srv", ["/bin/x", "/usr/bin/x"]),
+        ("x", ["PATH="], "/srv", ["/bin/x", "/usr/bin/x"]),
+        ("x", ["PATH=bin:/a"], "/srv", ["/srv/bin/x", "/a/x"]),
+        ("x", ["PATH=bin::"], "/", ["/bin/x", "/x", "/x"]),
         ("x.wasm", ["PATH=/a"], "/srv", ["/a/x.wasm", "/srv/x.wasm"]),
-        ("x.wasm", [], "/", ["/x.wasm"]),
+        ("x.wasm", [], "/", ["/bin/x.wasm", "/usr/bin/x.wasm", "/x.wasm"]),
     ],
 )
 def test_candidates(program: str, env: "list[str]", cwd: str, expected: "list[str]") -> None:

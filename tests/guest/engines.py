@@ -14,9 +14,16 @@ import subprocess
 import time
 from pathlib import Path
 
-NAME = "docker.io/library/pyruntime-test:1"
+import pytest
+
+from tests.guest.guests import NAME
+from tests.system.harness import wait_until
+
+PROGRAMS = Path("/opt/programs")
 PATIENCE = 300  # seconds
 DAEMON = Path("/etc/docker/daemon.json")
+_BECOME = ("setpriv", "--reuid", "user", "--regid", "user", "--init-groups", "env", "-i")
+AS_USER = (*_BECOME, "HOME=/home/user", "USER=user", "XDG_RUNTIME_DIR=/run/user/1000", "PATH=/usr/bin:/bin:/usr/sbin")
 
 
 def call(*command: str, timeout: float = PATIENCE) -> "subprocess.CompletedProcess[str]":
@@ -48,6 +55,13 @@ def on_a_terminal(*command: str) -> "tuple[int, str]":
     return process.wait(PATIENCE), output.decode()
 
 
+def program(name: str) -> str:
+    """The path of a program that scripts/guest programs makes. Skips the test where it did not."""
+    if not (PROGRAMS / name).exists():
+        pytest.skip(f"{name} is not in the guest: scripts/guest programs builds it")
+    return str(PROGRAMS / name)
+
+
 class Engine:
     """What docker and podman have in common."""
 
@@ -64,19 +78,31 @@ class Engine:
     def load(self, image: Path) -> None:
         done(*self.base, "load", "-i", str(image))
 
-    def run(self, id: str, *command: str, flags: "tuple[str, ...]" = ()) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, id: str, *command: str, flags: "tuple[str, ...]" = (), image: str = NAME
+    ) -> "subprocess.CompletedProcess[str]":
         """A container in the foreground, gone afterwards."""
-        return call(*self.running(id, *command, flags=flags))
+        return call(*self.running(id, *command, flags=flags, image=image))
 
-    def running(self, id: str, *command: str, flags: "tuple[str, ...]" = ()) -> "list[str]":
-        return [*self.base, "run", "--rm", "--name", id, *self.run_flags, *flags, NAME, *command]
+    def running(self, id: str, *command: str, flags: "tuple[str, ...]" = (), image: str = NAME) -> "list[str]":
+        return [*self.base, "run", "--rm", "--name", id, *self.run_flags, *flags, image, *command]
 
     def terminal(self, id: str) -> "tuple[str, ...]":
         return ("-i", "-t")
 
-    def start(self, id: str, *command: str) -> None:
+    def start(self, id: str, *command: str, flags: "tuple[str, ...]" = ()) -> None:
         """A container in the background, limited to 64 MiB where the engine has a flag for that."""
-        done(*self.base, "run", "--detach", "--name", id, *self.run_flags, "--memory", "64m", NAME, *command)
+        done(*self.base, "run", "--detach", "--name", id, *self.run_flags, "--memory", "64m", *flags, NAME, *command)
+
+    def output(self, id: str) -> str:
+        """What a container has printed."""
+        result = call(*self.base, "logs", id)
+        return result.stdout + result.stderr
+
+    def stop(self, id: str) -> int:
+        """SIGTERM, and time for it; the exit status that the engine then tells."""
+        done(*self.base, "stop", "--time", "200", id)
+        return int(done(*self.base, "wait", id))
 
     def exec(self, id: str, *command: str) -> "subprocess.CompletedProcess[str]":
         return call(*self.base, "exec", id, *command)
@@ -124,6 +150,26 @@ class Docker(Engine):
         done("systemctl", "restart", "docker")
 
 
+class RootlessDocker(Engine):
+    """A daemon of the user's own, in a user namespace that RootlessKit makes; without networks."""
+
+    name = "docker, rootless"
+    label = "unconfined"
+
+    def __init__(self, runtime: Path) -> None:
+        super().__init__(runtime)
+        socket = "/run/user/1000/docker-test.sock"
+        self.base = (*AS_USER, "docker", "--host", f"unix://{socket}")
+        self.run_flags = ("--runtime", "pyruntime", "--network", "none")
+        unit = ("systemd-run", "--user", "--quiet", "--collect", "--unit=docker-test", "-p", "Delegate=yes")
+        ways = ("-E", "DOCKERD_ROOTLESS_ROOTLESSKIT_NET=slirp4netns", "-E", "PATH=/usr/bin:/bin:/usr/sbin:/sbin")
+        daemon = "/usr/share/docker.io/contrib/dockerd-rootless.sh"
+        flags = ("--host", f"unix://{socket}", "--bridge", "none", "--add-runtime", f"pyruntime={self.runtime}")
+        call(*AS_USER, "systemctl", "--user", "stop", "docker-test")
+        done(*AS_USER, *unit, *ways, daemon, *flags)
+        wait_until(lambda: call(*self.base, "version").returncode == 0, "the user's daemon answers", 60)
+
+
 class Podman(Engine):
     name = "podman"
     label = "containers-default-"
@@ -146,9 +192,7 @@ class RootlessPodman(Podman):
 
     def __init__(self, runtime: Path) -> None:
         super().__init__(runtime)
-        become = ("setpriv", "--reuid", "user", "--regid", "user", "--init-groups", "env", "-i")
-        place = ("HOME=/home/user", "USER=user", "XDG_RUNTIME_DIR=/run/user/1000", "PATH=/usr/bin:/bin:/usr/sbin")
-        self.base = (*become, *place, *self.base)
+        self.base = (*AS_USER, *self.base)
 
 
 class Containerd(Engine):
@@ -168,14 +212,19 @@ class Containerd(Engine):
     def load(self, image: Path) -> None:
         done("ctr", "image", "import", str(image))
 
-    def running(self, id: str, *command: str, flags: "tuple[str, ...]" = ()) -> "list[str]":
-        return ["ctr", "run", "--rm", *self.run_flags, *flags, NAME, id, *command]
+    def running(self, id: str, *command: str, flags: "tuple[str, ...]" = (), image: str = NAME) -> "list[str]":
+        return ["ctr", "run", "--rm", *self.run_flags, *flags, image, id, *command]
 
     def terminal(self, id: str) -> "tuple[str, ...]":
         return ("--tty",)
 
-    def start(self, id: str, *command: str) -> None:
-        done("ctr", "run", "--detach", *self.run_flags, "--memory-limit", str(64 << 20), NAME, id, *command)
+    def start(self, id: str, *command: str, flags: "tuple[str, ...]" = ()) -> None:
+        logs = ("--log-uri", f"file:///tmp/{id}.log")
+        limit = ("--memory-limit", str(64 << 20))
+        done("ctr", "run", "--detach", *logs, *self.run_flags, *limit, *flags, NAME, id, *command)
+
+    def output(self, id: str) -> str:
+        return Path(f"/tmp/{id}.log").read_text()
 
     def exec(self, id: str, *command: str) -> "subprocess.CompletedProcess[str]":
         return call("ctr", "task", "exec", "--exec-id", f"e{time.monotonic_ns()}", id, *command)
@@ -201,13 +250,21 @@ class Containerd(Engine):
         done(self.runtime, "--root", "/run/containerd/runc/default", "update", "--memory", f"{mebibytes}m", id)
 
     def kill(self, id: str) -> int:
-        done("ctr", "task", "kill", "--signal", "KILL", id)
+        return self._killed(id, "KILL")
+
+    def stop(self, id: str) -> int:
+        return self._killed(id, "TERM")
+
+    def _killed(self, id: str, signal: str) -> int:
+        done("ctr", "task", "kill", "--signal", signal, id)
+        wait_until(lambda: self.status(id) == "stopped", f"{id} has ended", 60)
         told = call("ctr", "task", "delete", id).stderr  # a warning with the status, if that is not zero
         return int(told.rpartition("exit code ")[2].strip(' "\n') or 0)
 
     def remove(self, id: str) -> None:
         call("ctr", "task", "delete", "--force", id)
         call("ctr", "container", "delete", id)
+        Path(f"/tmp/{id}.log").unlink(missing_ok=True)
 
     def known(self, id: str) -> bool:
         return id in done("ctr", "container", "list", "--quiet").split()
@@ -221,12 +278,33 @@ class SystemdContainerd(Containerd):
     def _placed(self, id: str) -> "tuple[str, ...]":
         return ("--runc-systemd-cgroup", "--cgroup", f"system.slice:ctr:{id}")
 
-    def running(self, id: str, *command: str, flags: "tuple[str, ...]" = ()) -> "list[str]":
-        return super().running(id, *command, flags=(*flags, *self._placed(id)))
+    def running(self, id: str, *command: str, flags: "tuple[str, ...]" = (), image: str = NAME) -> "list[str]":
+        return super().running(id, *command, flags=(*flags, *self._placed(id)), image=image)
 
-    def start(self, id: str, *command: str) -> None:
-        flags = (*self.run_flags, *self._placed(id))
-        done("ctr", "run", "--detach", *flags, "--memory-limit", str(64 << 20), NAME, id, *command)
+    def start(self, id: str, *command: str, flags: "tuple[str, ...]" = ()) -> None:
+        super().start(id, *command, flags=(*flags, *self._placed(id)))
 
 
-ENGINES: "tuple[type[Engine], ...]" = (Containerd, SystemdContainerd, Podman, RootlessPodman, Docker)
+class Nerdctl(Engine):
+    """Docker's words over Debian's containerd; hooks of nerdctl's own run in each of its containers."""
+
+    name = "nerdctl"
+    label = "nerdctl-default (enforce)"
+    statuses = {"missing": 1, "folder": 1}
+
+    def __init__(self, runtime: Path) -> None:
+        super().__init__(runtime)
+        self.base = (program("nerdctl"), "--cni-path", "/usr/lib/cni")
+        self.run_flags = ("--runtime", self.runtime, "--network", "none")
+        done("systemctl", "start", "containerd")
+
+
+ENGINES: "tuple[type[Engine], ...]" = (
+    Containerd,
+    SystemdContainerd,
+    Nerdctl,
+    Podman,
+    RootlessPodman,
+    Docker,
+    RootlessDocker,
+)

@@ -44,14 +44,14 @@ def layer(rootfs: Path) -> bytes:
     return buffer.getvalue()
 
 
-def pack(rootfs: Path, name: str, path: Path) -> None:
-    """Write the image `name` ("docker.io/library/NAME:TAG") of `rootfs` to `path`."""
+def pack(rootfs: Path, name: str, path: Path, *command: str) -> None:
+    """Write the image `name` ("docker.io/library/NAME:TAG") of `rootfs` to `path`; it runs `command`, or a shell."""
     layout = Layout()
     content = layout.add(layer(rootfs), "layer.v1.tar")
     configuration = {
         "architecture": "amd64",
         "os": "linux",
-        "config": {"Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["sh"]},
+        "config": {"Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": list(command) or ["sh"]},
         "rootfs": {"type": "layers", "diff_ids": [content["digest"]]},
     }
     config = layout.add(json.dumps(configuration).encode(), "config.v1+json")

@@ -6,9 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.guest.engines import ENGINES, Containerd, Engine, Podman, RootlessPodman, call, done, on_a_terminal
-from tests.guest.image import pack
-from tests.system.harness import copy_busybox, make_rootfs, new_id, wait_until
+from tests.guest.engines import (
+    ENGINES,
+    Containerd,
+    Engine,
+    Podman,
+    RootlessDocker,
+    RootlessPodman,
+    call,
+    done,
+    on_a_terminal,
+)
+from tests.guest.guests import HELLO, WASM, make_images
+from tests.system.harness import new_id, wait_until
 
 CONFINED = "grep -E '^(Seccomp|CapBnd):' /proc/self/status; cat /proc/self/attr/current"
 UNSHARE = "busybox", "unshare", "-U", "true"
@@ -21,20 +31,16 @@ def no_leaks() -> None:
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A busybox image, where a user may read it."""
-    folder = tmp_path_factory.mktemp("image")
-    pack(make_rootfs(folder / "rootfs", copy_busybox(folder)), "docker.io/library/pyruntime-test:1", folder / "tar")
-    for each in (folder, folder.parent, folder.parent.parent):
-        each.chmod(0o755)
-    return folder / "tar"
+def images(tmp_path_factory: pytest.TempPathFactory) -> "list[Path]":
+    return make_images(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="module", params=ENGINES, ids=lambda kind: kind.name)
-def engine(request: pytest.FixtureRequest, launcher: Path, image: Path) -> Engine:
-    """An engine that knows the image."""
+def engine(request: pytest.FixtureRequest, launcher: Path, images: "list[Path]") -> Engine:
+    """An engine that has the images."""
     found: Engine = request.param(launcher)
-    found.load(image)
+    for image in images:
+        found.load(image)
     return found
 
 
@@ -43,6 +49,16 @@ def sleeper(engine: Engine) -> "Iterator[str]":
     """One container for those tests that leave it as it was."""
     id = new_id()
     engine.start(id, "sleep", "100000")
+    yield id
+    engine.remove(id)
+
+
+@pytest.fixture(scope="module")
+def module(engine: Engine) -> "Iterator[str]":
+    """A container of one Wasm module that waits."""
+    id = new_id()
+    engine.start(id, "/wait.wat")
+    wait_until(lambda: engine.output(id) == "waiting\n", "the module is at work", 60)
     yield id
     engine.remove(id)
 
@@ -140,7 +156,7 @@ def test_the_cgroup_is_who_the_engine_asks_for(engine: Engine, sleeper: str) -> 
         assert name == sleeper
         return
     assert name.endswith(".scope")
-    user = ("--user", "--machine", "user@") if isinstance(engine, RootlessPodman) else ()
+    user = ("--user", "--machine", "user@") if isinstance(engine, (RootlessPodman, RootlessDocker)) else ()
     assert done("systemctl", *user, "show", "--property", "ActiveState", "--value", name) == "active"
 
 
@@ -161,6 +177,42 @@ def test_killed_and_removed(engine: Engine) -> None:
     assert not engine.known(id)
     assert not cgroup.exists()
     assert not [path for root in ("/run/pyruntime", "/run/user/1000/pyruntime") for path in Path(root).glob(f"*{id}*")]
+
+
+def test_an_image_of_wasm_alone(engine: Engine) -> None:
+    """By its first bytes: no annotation, no platform, and the entry point of the image."""
+    result = engine.run(new_id(), image=WASM)
+    assert (result.returncode, result.stdout) == (0, HELLO), result
+    result = engine.run(new_id(), "/count.wat", "a", "b", image=WASM)
+    assert result.returncode == 3, result
+
+
+def test_exec_of_another_module(engine: Engine, module: str) -> None:
+    result = engine.exec(module, "/hello.wat", "two words")
+    assert (result.returncode, result.stdout) == (0, f"{HELLO}two words\n"), result
+    assert engine.exec(module, "/count.wat", "a").returncode == 2
+
+
+def test_a_module_is_under_the_profiles_and_limits_too(engine: Engine, module: str) -> None:
+    status = Path(f"/proc/{engine.pid(module)}/status").read_text()
+    told = [line for line in status.splitlines() if line.startswith(("CapBnd", "Seccomp:"))]
+    label = Path(f"/proc/{engine.pid(module)}/attr/current").read_text().strip()
+    assert confined(engine, "\n".join([*told, label])), (told, label)
+    assert (cgroup_of(engine, module) / "memory.max").read_text() == f"{64 << 20}\n"
+
+
+def test_a_module_is_paused_stopped_and_removed(engine: Engine) -> None:
+    id = new_id()
+    engine.start(id, "/wait.wat")
+    wait_until(lambda: engine.output(id) == "waiting\n", "the module is at work", 60)
+    engine.pause(id)
+    assert engine.status(id) == "paused"
+    engine.resume(id)
+    cgroup = cgroup_of(engine, id)
+    assert engine.stop(id) == 143
+    engine.remove(id)
+    assert not engine.known(id)
+    assert not cgroup.exists()
 
 
 @pytest.mark.parametrize("kind", ["auto", "nomap", "keep-id"])

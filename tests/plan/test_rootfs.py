@@ -64,6 +64,8 @@ def test_other_filesystems_are_read_only_from_the_first() -> None:
         ({"destination": "/a"}, "mounts[0].type"),
         ({"destination": "/a", "options": ["bind"]}, "mounts[0].source"),
         ({"destination": "/a", "source": "/b", "options": ["bind", "size=1"]}, "mounts[0].options[1]"),
+        ({"destination": "/t", "type": "tmpfs", "options": ["copy-symlink"]}, "mounts[0].options"),
+        ({"destination": "/t", "source": "/s", "options": ["bind", "idmap", "copy-symlink"]}, "mounts[0].options"),
     ],
 )
 def test_what_is_refused(mount: "dict[str, Any]", path: str) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from pyruntime.engine.cache import SYSTEM
 from tests.system import harness, leaks
 from tests.system.harness import Bundle, Runtime
 from tests.system.wasm import alive, wasm  # noqa: F401 - fixtures
 
 _CLONE_NEWNS, _MS_REC, _MS_PRIVATE, _MS_SHARED = 0x20000, 1 << 14, 1 << 18, 1 << 20
 HERE = Path(__file__).parent
+CACHES = Path(SYSTEM).parent
 
 
 def pytest_collection_modifyitems(items: "list[pytest.Item]") -> None:
@@ -53,6 +55,9 @@ def own_mounts() -> "Iterator[None]":
     _libc("unshare", _CLONE_NEWNS)
     _libc("mount", None, b"/", None, _MS_REC | _MS_PRIVATE, None)
     _libc("mount", None, b"/", None, _MS_REC | _MS_SHARED, None)
+    # What is compiled for tests is theirs, and what others have compiled is not looked at.
+    CACHES.mkdir(parents=True, exist_ok=True)
+    _libc("mount", b"tmpfs", bytes(CACHES), b"tmpfs", 0, b"mode=755")
     leaks.become_subreaper()
     yield
     _libc("setns", before, _CLONE_NEWNS)

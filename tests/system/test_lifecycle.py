@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -297,6 +298,23 @@ def test_a_reused_pid_is_left_alone(rt: Runtime, stopped: str) -> None:
     assert rt.status(stopped) == "stopped"
     assert "container not running" in rt("kill", stopped, "KILL").err
     assert rt("delete", "--force", stopped).rc == 0
+
+
+def test_a_cgroup_of_others_at_the_same_path_is_left_alone(rt: Runtime, stopped: str) -> None:
+    """Ours was removed, and somebody has made one of that name: after a reboot, or by another runtime."""
+    path = json.loads((rt.root / stopped / "state.json").read_text())["cgroup_paths"][""]
+    os.rmdir(path)
+    os.mkdir(path)
+    try:
+        with subprocess.Popen(["sleep", "60"]) as bystander:
+            Path(path, "cgroup.procs").write_text(str(bystander.pid))
+            rt("kill", "--all", stopped, "KILL")
+            deleted = rt("delete", "--force", stopped)
+            assert bystander.poll() is None
+            bystander.kill()
+        assert deleted.rc == 0, deleted
+    finally:
+        os.rmdir(path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.99])

@@ -540,3 +540,27 @@ def test_read_only_at_last_is_the_mount_and_not_its_path(rt: Runtime, make: "Cal
     bundle.config["hooks"] = {"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", swap]}]}
     result = rt.run(bundle)
     assert result.out == "refused\nwritten\n", result
+
+
+@pytest.mark.parametrize("user", [False, True], ids=["root", "user namespace"])
+def test_a_symlink_is_copied_and_leads_where_it_does_inside(
+    rt: Runtime, make: "Callable[..., Bundle]", tmp_path: Path, user: bool
+) -> None:
+    """`copy-symlink`, as Podman writes its no-dereference; of what is no link it is a bind mount like others."""
+    bundle = make("sh", "-c", "readlink /new/link; cat /new/link /new/file; touch /new/file || echo refused")
+    if user:
+        bundle.user_namespace()
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    (tmp_path / "file").write_text("file\n")
+    for name in ("link", "file"):
+        bundle.config["mounts"].append(mount(f"/new/{name}", "bind", ["rbind", "ro", "copy-symlink"]))
+        bundle.config["mounts"][-1]["source"] = str(tmp_path / name)
+    inside = (bundle.rootfs / "etc/passwd").read_text()
+    for _ in range(2):  # the second time it is there already
+        result = rt.run(bundle)
+        assert result.out == f"/etc/passwd\n{inside}file\nrefused\n", result
+    (bundle.rootfs / "new/link").unlink()
+    (bundle.rootfs / "new/link").symlink_to("/etc/group")
+    result = rt.run(bundle)
+    assert (result.rc, result.out) == (1, "")
+    assert "/new/link in the rootfs leads to /etc/group" in result.err

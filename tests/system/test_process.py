@@ -2,6 +2,7 @@
 
 import array
 import fcntl
+import json
 import os
 import signal
 import socket
@@ -456,3 +457,27 @@ def test_a_program_that_a_capability_lets_execute(rt: "Runtime", make: "Callable
     bundle.process["capabilities"] = {kind: ["CAP_DAC_OVERRIDE"] for kind in kinds}
     result = rt.run(bundle)
     assert (result.rc, result.out) == (0, "ran\n"), result
+
+
+def test_keys_in_any_case_confine(rt: Runtime, bundle: Bundle) -> None:
+    """As runc reads them, of config.json and of exec's process file."""
+    confined = bundle.process
+    confined["NoNewPRIVILEGES"] = confined.pop("noNewPrivileges")
+    confined["Capabilities"] = {"BOUNDING": ["CAP_KILL"], "Permitted": ["CAP_KILL"]}
+    del confined["capabilities"]
+    del confined["user"]["gid"]
+    bundle.config["Root"] = {"Path": "rootfs", "readOnly": True}
+    del bundle.config["root"]
+    script = "cat /proc/self/status; (echo x > /x) 2> /dev/null || echo 'Root:\tclosed'"
+    names = ("NoNewPrivs", "CapBnd", "CapPrm", "Gid", "Root")
+    wanted = ("1", f"{1 << 5:016x}", f"{1 << 5:016x}", "0\t0\t0\t0", "closed")
+    bundle.sh(script)
+    assert tuple(fields(rt.run(bundle).out, *names).values()) == wanted
+    file = bundle.path / "process.json"
+    file.write_text(json.dumps({**confined, "args": ["sh", "-c", script]}))
+    bundle.process["args"] = ["sleep", "60"]
+    name = new_id()
+    assert rt.create(bundle, id=name).rc == 0
+    assert rt("start", name).rc == 0
+    assert tuple(fields(rt("exec", "--process", file, name).out, *names).values()) == wanted
+    assert rt("delete", "--force", name).rc == 0

@@ -163,6 +163,21 @@ def read(pid, what):
     except OSError:
         return ""
 
+def held(pid):  # folders that are open, but the root we share, and capabilities by which one leaves a container
+    found = []
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            for line in file:
+                if line.startswith(("CapEff", "CapBnd")) and int(line[7:], 16) & (1 << 16 | 1 << 17 | 1 << 21):
+                    found.append(line)
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            path = f"/proc/{pid}/fd/{number}"
+            if os.path.isdir(path) and not os.path.samefile(path, "/"):
+                found.append(os.readlink(path))
+    except OSError:
+        pass
+    return found
+
 allowed = {what: {"", read(me, what)} for what in told}
 allowed["cmdline"] |= {"pyruntime init", "sleep\0000.02"}
 foreign, met = {}, 0
@@ -173,6 +188,8 @@ while not os.path.exists("/tmp/enough"):
             for what in told:
                 text = read(pid, what)
                 met += text == "pyruntime init"
+                if text == "pyruntime init" and held(pid):
+                    foreign["held"] = held(pid) or "something"
                 if text not in allowed[what]:
                     foreign[what] = text[:200]
 print("foreign", foreign)

@@ -6,7 +6,7 @@ import select
 from pyruntime.cgroup import kill, members
 from pyruntime.cli.context import Context
 from pyruntime.errors import Error, StateError, explain_oserror
-from pyruntime.state import life
+from pyruntime.state import claim, life
 from pyruntime.state.store import Container
 
 _PATIENCE = 10_000  # milliseconds for a killed process to vanish
@@ -56,7 +56,7 @@ def destroy(container: Container, kill_all: bool) -> None:
     pidfd = life.open_init(container)
     if pidfd is not None:
         life.signal(pidfd, _signal.SIGKILL)
-    cgroup = container.cgroup
+    cgroup = claim.cgroup(container)
     if cgroup and kill_all:
         kill.kill(cgroup)
     if pidfd is not None:

@@ -5,7 +5,7 @@ import _signal
 from pyruntime.cli.context import Context
 from pyruntime.cli.grammar import DIGITS
 from pyruntime.errors import StateError, UsageError
-from pyruntime.state import life
+from pyruntime.state import claim, life
 from pyruntime.state.store import Container
 
 
@@ -46,22 +46,29 @@ def send(container: Container, number: int, everyone: bool) -> None:
         everyone = everyone or _outlived(container)
     if pidfd is None and not everyone:
         raise StateError(f"container not running: {container.id} is {life.status(container)}")
-    if container.cgroup and (everyone or (number == _signal.SIGKILL and not container.own.get("privatePid"))):
-        from pyruntime.cgroup import kill
-
-        if number == _signal.SIGKILL:
-            kill.kill(container.cgroup)
-        else:
-            kill.signal_all(container.cgroup, number)
-        return
+    if everyone or (number == _signal.SIGKILL and not container.own.get("privatePid")):
+        cgroup = claim.cgroup(container)
+        if cgroup:
+            _send_all(cgroup, number)
+            return
     if pidfd is not None and not life.signal(pidfd, number) and not everyone:
         raise StateError(f"container not running: {container.id} has just ended (no such process)")
 
 
+def _send_all(cgroup: str, number: int) -> None:
+    from pyruntime.cgroup import kill
+
+    if number == _signal.SIGKILL:
+        kill.kill(cgroup)
+    else:
+        kill.signal_all(cgroup, number)
+
+
 def _outlived(container: Container) -> bool:
     """Whether processes are left of a container whose init is gone: possible where its pid namespace is the host's."""
-    if not container.cgroup or container.own.get("privatePid"):
+    cgroup = "" if container.own.get("privatePid") else claim.cgroup(container)
+    if not cgroup:
         return False
     from pyruntime.cgroup.members import processes
 
-    return bool(processes(container.cgroup))
+    return bool(processes(cgroup))

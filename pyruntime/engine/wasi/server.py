@@ -81,7 +81,7 @@ class Places:
             try:
                 self._free.get(timeout=_PATIENCE)
             except _queue.Empty:
-                self._end_oldest()
+                self.make_room()
             else:
                 return
 
@@ -100,7 +100,8 @@ class Places:
         # Each side takes it out, which only one of them can: no answer is cut off, and nothing is shut down later.
         return found if self._waiting.pop(connection, _ENDED) is not _ENDED else None
 
-    def _end_oldest(self) -> None:
+    def make_room(self) -> None:
+        """End the connection that has waited the longest, if one waits."""
         for connection in list(self._waiting)[:1]:
             if self._waiting.pop(connection, _ENDED) is not _ENDED:
                 connection.interrupt()
@@ -144,6 +145,7 @@ def _start(sock: "Any", handle: "Handle", places: Places) -> None:
     try:
         _thread.start_new_thread(_connection, (sock, handle, places))
     except RuntimeError:
+        places.make_room()  # for the next one
         connection = Connection(sock)
         _refuse(connection, 503, "no thread for this connection: raise linux.resources.pids.limit")
         connection.close()
@@ -173,6 +175,7 @@ def _exchange(connection: Connection, handle: "Handle", places: Places) -> bool:
         exchange = Exchange(connection, head)
     except RefusedError as error:
         _refuse(connection, error.status, str(error))
+        places.idle(connection, connection.linger)
         return False
     except StreamFaultError:
         return False
@@ -189,7 +192,6 @@ def _refuse(connection: Connection, status: int, why: str) -> None:
         writer.whole(one_line(why).encode("utf-8", "replace") + b"\n")
     except StreamFaultError:
         return  # nobody is there to read it
-    connection.linger()
 
 
 def _first(status: int) -> str:

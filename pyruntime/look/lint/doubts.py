@@ -7,7 +7,7 @@ from pyruntime.config.process import Process
 from pyruntime.config.spec import Config
 from pyruntime.look.lint import finding
 from pyruntime.look.lint.finding import Finding
-from pyruntime.steps.program import DEFAULT_PATH
+from pyruntime.pathtext import DEFAULT_PATH
 
 _LEAST_MEMORY = 1 << 20  # bytes: less than any program needs to start, and what "64" was meant as megabytes comes to
 _CONTRARY = (("ro", "rw"), ("nosuid", "suid"), ("nodev", "dev"), ("noexec", "exec"), ("bind", "rbind"))

@@ -170,6 +170,15 @@ TABLE = {
         "ls -l /proc/PID/ns",
         "7 namespaces",
     ),
+    "LeaveHost": Why(
+        "Who has CAP_SYS_PTRACE in the container may stop the new process as soon as it is seen in the pid namespace, "
+        "and take all it has. So it is forked late, from a stage process that has closed the host's folders (from one "
+        "'..' leads to the host's root) and given up the capabilities that neither the program nor a later step needs.",
+        "close, prctl(PR_CAPBSET_DROP), capget, capset",
+        (("EPERM", "no CAP_SETPCAP: the command itself may not drop what it has"),),
+        "grep Cap /proc/PID/status; ls -l /proc/PID/fd",
+        "2 ptrace, 7 capabilities, 7 pid_namespaces",
+    ),
     "OpenCgroup": Why(
         "The new process is born in the container's cgroup and so under its limits. A cgroup that was divided holds no "
         "processes itself; then the one init moved to is used.",

@@ -105,6 +105,23 @@ TABLE = {
         "8 mount, 2 open_tree, 2 mount_setattr",
         ("BindRoot",),
     ),
+    "PrepareLink": Why(
+        "As PrepareMount, for a source that may be a symlink: its text is read by the host's side, as init may not be "
+        "able to reach it.",
+        "readlink, open_tree(OPEN_TREE_CLONE)",
+        (("ENOENT", "the source doesn't exist on the host"), ("EACCES", "the source isn't yours to reach")),
+        "readlink SOURCE",
+        "2 readlink, 7 symlink",
+    ),
+    "CopyLink": Why(
+        "A bind mount follows symlinks: what it shows is the file they lead to on the host. With copy-symlink the "
+        "container gets a symlink of the same text, which leads to a file of its own.",
+        "readlink, openat2(RESOLVE_IN_ROOT), symlinkat",
+        (("EEXIST", "another file has that name in the rootfs"), ("EROFS", "the rootfs is on a read-only mount")),
+        "readlink DESTINATION, in the container",
+        "7 symlink, 2 symlink",
+        ("BindRoot",),
+    ),
     "Remount": Why(
         "An earlier entry of `mounts`, or the rootfs itself, brought the mount; this one changes its flags. The "
         "filesystem behind it stays as it is, for sysfs or cgroup2 it would be the host's too.",

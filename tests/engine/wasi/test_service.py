@@ -1,5 +1,6 @@
 """A component that serves HTTP, in a process of its own as a container has it: requests through real sockets."""
 
+import _thread
 import contextlib
 import http.client
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from pyruntime.engine.engines import make
+from pyruntime.engine.wasi import server
 from pyruntime.errors import Error
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -338,6 +340,42 @@ def test_an_answer_arrives_although_the_body_was_not_read(echo: Service, version
             sock.sendall(b"a" * 100_000)
         answer = b"".join(iter(lambda: sock.recv(1 << 16), b""))
     assert answer.startswith(b"HTTP/1.1 404 Not Found\r\n")
+
+
+def test_without_a_thread_for_one_more_the_oldest_that_waits_has_to_go() -> None:
+    """As where linux.resources.pids.limit allows fewer than are served at a time."""
+    places, (idle, waiting), (late, refused) = server.Places(64), socket.socketpair(), socket.socketpair()
+    ended: "list[object]" = []
+    connection = server.Connection(waiting)
+    _thread.start_new_thread(lambda: ended.append(places.idle(connection, connection.head)), ())
+    while connection not in places._waiting:
+        time.sleep(0.01)
+    old = _thread.stack_size(1 << 46)  # more than there is of addresses
+    try:
+        server._start(refused, lambda request, outparam: None, places)
+    finally:
+        _thread.stack_size(old)
+    idle.settimeout(10)
+    assert idle.recv(1) == b""
+    assert late.recv(4096).startswith(b"HTTP/1.1 503 ")
+    while not ended:
+        time.sleep(0.01)
+    assert ended == [None]
+    for sock in (idle, late):
+        sock.close()
+    connection.close()
+
+
+def test_who_was_refused_keeps_nobody_out(tmp_path: Path) -> None:
+    with serving(tmp_path, ECHO) as service, contextlib.ExitStack() as refused:
+        for _ in range(200):
+            refused.enter_context(service.connect()).sendall(b"nonsense\r\n\r\n")
+        began = time.monotonic()
+        client = service.client()
+        client.request("GET", "/")
+        assert client.getresponse().read() == HELLO
+        client.close()
+        assert time.monotonic() - began < 20
 
 
 def anonymous(pid: int) -> int:

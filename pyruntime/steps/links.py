@@ -1,0 +1,66 @@
+"""Bind mounts of a source that may be a symlink, of which the container is to have a copy (`copy-symlink`)."""
+
+import posix as os
+
+from pyruntime.errors import Error, reason
+from pyruntime.kernel import paths
+from pyruntime.steps.mounts import BindMount, PrepareMount
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.walk.walker import Walker
+
+_EINVAL = 22
+
+
+def _target(because: str, source: str) -> str:
+    """Where the source leads, "" if it is no symlink. Raises Error that names it."""
+    try:
+        return os.readlink(source)
+    except OSError as error:
+        if error.errno == _EINVAL:
+            return ""
+        raise Error(f"{because}.source {source}: {reason(error)}") from None
+
+
+class PrepareLink(PrepareMount):
+    """Read the symlink with the host's rights, or open what is none."""
+
+    def run(self, walker: "Walker") -> None:
+        target = _target(self.because, self.source)
+        if target:
+            walker.texts[self.slot] = target
+        else:
+            super().run(walker)
+
+
+class CopyLink(BindMount):
+    """The same symlink in the container, or a bind mount of what is none."""
+
+    def describe(self) -> str:
+        return super().describe() + "; if that is a symlink, make one with the same text"
+
+    def run(self, walker: "Walker") -> None:
+        target = walker.texts.pop(self.slot, "") if self.slot else _target(self.because, self.source)
+        if not target:
+            super().run(walker)
+            return
+        parent, name = paths.make_parent(walker.fds["root"], self.destination)
+        try:
+            os.symlink(target, name, dir_fd=parent)
+        except FileExistsError:
+            self._check(parent, name, target)
+        finally:
+            os.close(parent)
+
+    def _check(self, parent: int, name: str, target: str) -> None:
+        try:
+            found = os.readlink(name, dir_fd=parent)
+        except OSError:
+            found = ""
+        if found != target:
+            what = f"leads to {found}" if found else "is no symlink"
+            raise Error(
+                f"{self.because}: {self.destination} in the rootfs {what}, expected the symlink to {target} that "
+                f"{self.source} is; remove it from the rootfs, or copy-symlink from the options"
+            )
