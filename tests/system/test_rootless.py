@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -578,6 +579,7 @@ def test_step_with_a_shell_at_every_stop_of_init(user: User, make: Make, tmp_pat
     assert (result.rc, "\n0\n" in result.out) == (0, True), result
     assert result.out.count("left the shell") > 30
     assert "can't be joined" not in result.out
+    assert re.search(r"hostname \S+ → inside$", result.out, re.MULTILINE)
 
 
 def test_inspect_of_a_process_of_root(user: User) -> None:

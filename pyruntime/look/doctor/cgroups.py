@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 from pyruntime.cgroup import tree
+from pyruntime.look.doctor import systemd
 from pyruntime.look.doctor.verdict import Verdict, fail, ok, unknown, warn
 
 _WANTED = ("cpu", "cpuset", "io", "memory", "pids")
@@ -74,7 +75,7 @@ def delegated() -> "Iterator[Verdict]":
     own = found.directory(tree.read_own(found))
     place = _owned(own, found.mount)
     if not place:
-        yield fail(f"{own} is not yours: no limits", _SESSION)
+        yield fail(f"{own} is not yours: no limits", _SESSION if systemd.booted() else _given(found.mount))
         return
     there = _controllers(place)
     if there is None:
@@ -88,6 +89,13 @@ def delegated() -> "Iterator[Verdict]":
         yield fail(f"{text} (no {' '.join(lacking)})", _DELEGATE)
     else:  # nobody can delegate what the tree itself has not
         yield fail(f"{text} (no {' '.join(lacking)}, nor has the host's tree)", _only_v2())
+
+
+def _given(mount: str) -> str:
+    """How root gives a cgroup to this user, and moves their shell there, where no systemd does."""
+    place, uid = f"{mount}/user-{os.geteuid()}", os.geteuid()
+    files = f"{place} {place}/cgroup.procs {place}/cgroup.subtree_control"
+    return f"as root: mkdir {place} && chown {uid} {files} && echo {os.getppid()} >{place}/cgroup.procs"
 
 
 def _owned(place: str, mount: str) -> str:

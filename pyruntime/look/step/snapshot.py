@@ -20,7 +20,7 @@ def take(pid: int) -> Json:
     cgroup = cgroups.path(pid)
     return {
         "namespaces": own,
-        "hostname": _hostname(pid) if "uts" in own else os.uname().nodename,
+        "hostname": _hostname(pid, own) if "uts" in own else os.uname().nodename,
         "mounts": [mount["destination"] for mount in proc.mounts(pid) or ()],
         "root": _entries(f"/proc/{pid}/root"),
         "cwd": _link(f"/proc/{pid}/cwd"),
@@ -78,13 +78,15 @@ def _limits(place: str) -> "dict[str, str]":
     return found
 
 
-def _hostname(pid: int) -> "str | None":
-    """The host name in a process's UTS namespace, asked by a child that joins it."""
+def _hostname(pid: int, own: "list[str]") -> "str | None":
+    """The host name in a process's UTS namespace, asked by a child that joins it, by way of its user namespace."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            ns.setns(ns.open_namespace(f"/proc/{pid}/ns/uts", "uts"), "uts")
+            ways = [kind for kind in ("user", "uts") if kind in own]
+            for fd, kind in [(ns.open_namespace(f"/proc/{pid}/ns/{kind}", kind), kind) for kind in ways]:
+                ns.setns(fd, kind)
             os.write(writer, os.uname().nodename.encode())
         finally:
             os._exit(0)

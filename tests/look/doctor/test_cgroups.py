@@ -10,6 +10,7 @@ from pyruntime.cgroup import tree
 from pyruntime.look.doctor import cgroups, surroundings
 from pyruntime.look.doctor.verdict import FAIL, OK, UNKNOWN, WARN
 from tests.look.doctor.facts import Host, levels, only, released
+from tests.system import leaks
 
 ALL = "cpu cpuset io memory pids"
 WSL = "5.15.153.1-microsoft-standard-WSL2"
@@ -74,12 +75,39 @@ def test_delegation(host: Host, owned: str, own: "str | None", top: str, level: 
     host.put("cg/user/cgroup.procs", "")
     if own is not None:
         host.put("cg/user/cgroup.controllers", own)
+    host.boot()
     mine = {f"{host.root}/cg/{owned}", f"{host.root}/cg/{owned}/cgroup.procs"} if owned else set()
     host.patch.setattr(os, "geteuid", lambda: 1000)
     host.patch.setattr(os, "access", lambda path, _: path in mine)
     found = only(cgroups.delegated())
     assert (found.level, fix in found.fix) == (level, True)
     assert level not in (OK, FAIL) or not owned or f"delegated to you at {host.root}/cg/user: " in found.text
+
+
+@pytest.mark.root
+def test_a_cgroup_given_by_hand(host: Host) -> None:
+    """Where no systemd runs: the command of the fix, on the real tree, and for a process that is there for it."""
+    mount = leaks.cgroup2_mount()
+    if not mount:
+        pytest.skip("needs a cgroup2 tree")
+    shell = subprocess.Popen(["/bin/sleep", "60"])
+    host.tree(tree.Tree("unified", mount), "/")
+    host.patch.setattr(os, "geteuid", lambda: 20773)
+    host.patch.setattr(os, "getppid", lambda: shell.pid)
+    host.patch.setattr(os, "access", lambda *_: False)
+    fix = only(cgroups.delegated()).fix
+    place = Path(mount) / "user-20773"
+    try:
+        subprocess.run(
+            ["sh", "-c", fix.removeprefix("as root: ")], env={"PATH": "/usr/bin:/bin"}, check=True, timeout=10
+        )
+        assert [(place / name).stat().st_uid for name in (".", "cgroup.procs")] == [20773, 20773]
+        assert (place / "cgroup.procs").read_text() == f"{shell.pid}\n"
+    finally:
+        shell.kill()
+        shell.wait()
+        if place.exists():
+            place.rmdir()
 
 
 def test_the_drop_in_that_delegates(tmp_path: Path) -> None:
