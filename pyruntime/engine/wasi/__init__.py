@@ -9,7 +9,7 @@
     io.py         wasi:io: pollables and streams
     cli.py        wasi:cli, wasi:clocks, wasi:random
     files.py      wasi:filesystem
-    sockets.py    wasi:sockets
+    sockets.py    wasi:sockets: its functions; tcp.py, udp.py the sockets themselves
     http.py       wasi:http: fields, requests, responses, bodies
     outgoing.py   wasi:http/outgoing-handler, and tls.py for it
     message.py    HTTP/1.1 on a connection

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyruntime.engine.base import Guest, Network
-from pyruntime.engine.wasi import io, sockets
+from pyruntime.engine.wasi import io, sockets, tcp
 from pyruntime.engine.wasi.host import Call
 from pyruntime.engine.wasi.io import wait
 from pyruntime.engine.wasi.values import Err, Ok
@@ -21,7 +21,7 @@ class Guestly:
 
     def __init__(self, network: "Network | None") -> None:
         self.call = Call(Guest([], [], network=network))
-        self.network = sockets.Network()
+        self.network = tcp.Network()
 
     def __call__(self, name: str, *arguments: Any) -> Any:
         functions = {key: value for each in sockets.FUNCTIONS.values() for key, value in each.items()}
@@ -175,7 +175,7 @@ def test_datagrams() -> None:
 
 def test_ipv6_addresses_both_ways() -> None:
     address = ("fe80::1", 80, 7, 3)
-    assert sockets.from_wit(sockets.to_wit(address)) == address
+    assert tcp.from_wit(tcp.to_wit(address)) == address
 
 
 def test_names() -> None:
@@ -204,12 +204,12 @@ def test_a_large_write_waits_for_its_reader() -> None:
 
     thread = threading.Thread(target=read)
     thread.start()
-    sockets.Stream(here).write(content)
+    tcp.Stream(here).write(content)
     thread.join(20)
     assert bytes(received) == content
     here.close()
     there.close()
-    assert guest.network.RESOURCE == sockets.NETWORK
+    assert guest.network.RESOURCE == tcp.NETWORK
 
 
 def test_an_address_that_no_kernel_has_is_an_argument() -> None:
