@@ -157,3 +157,8 @@ def test_flags_of_a_source_stay_in_a_user_namespace(user: bool) -> None:
         linux = {"namespaces": namespaces("user", "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
     config = document(linux=linux, mounts=[{"destination": "/a", "source": "/b", "options": ["bind", "nosuid"]}])
     assert the(plan(config), mounts.BindMount).keep == user
+
+
+def test_what_containerd_says_of_the_whole_cgroup_tree_is_passed_over() -> None:
+    found = mounted({"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["rw", "nsdelegate"]})
+    assert the(found, mounts.MountCgroup).destination == "/sys/fs/cgroup"
