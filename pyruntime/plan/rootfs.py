@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 _CGROUP = ("cgroup", "cgroup2")  # the kernel's own name for it must not lead around what is made sure of for the other
 
+# Of the whole tree, and not of a mount: containerd 2 names the host's for privileged containers.
+_CGROUP_TREE = (
+    "nsdelegate", "favordynmods", "memory_localevents", "memory_recursiveprot", "memory_hugetlb_accounting",
+    "pids_localevents",
+)  # fmt: skip
+
 
 def root_path(config: Config, bundle: str) -> str:
     """The rootfs as an absolute path."""
@@ -207,6 +213,7 @@ def _cgroup(
     words: str,
 ) -> Step:
     """The container's own cgroup as the top of what it sees, where it has a cgroup namespace."""
+    options.data = [each for each in options.data if each[0] not in _CGROUP_TREE]
     data = options.has_data()
     if data is not None:
         raise ConfigError(f"{because}.options", f'"{data}": no such option of a cgroup mount; remove it')

@@ -156,49 +156,7 @@ state = "/run/{name}"
         super().__init__(runtime)
 
 
-class Crio(Server):
-    """CRI-O; its images are podman's, its network is the host's but for pods that want one of their own."""
-
-    name = "cri-o"
-    socket = "/run/crio/crio.sock"
-    scope = "crio-"
-    label = "crio-default (enforce)"
-    capabilities = "00000000000005fb"
-    states = "/run/pyruntime-crio"
-    config = """
-[crio.image]
-pause_image = "{pause}"
-pause_command = ""
-[crio.runtime]
-default_runtime = "runc"
-conmon = "/usr/bin/conmon"
-cgroup_manager = "systemd"
-pinns_path = "{pinns}"
-[crio.runtime.runtimes.pyruntime]
-runtime_path = "{runtime}"
-runtime_root = "{states}"
-[crio.runtime.runtimes.runc]
-runtime_path = "/usr/bin/runc"
-[crio.network]
-network_dir = "/etc/{name}"
-plugin_dirs = ["/usr/lib/cni"]
-"""
-
-    def start(self) -> None:
-        place = Path("/etc", self.name)
-        place.mkdir(exist_ok=True)
-        write_network(place, 90)
-        pinns, crio = program("pinns"), program("crio")
-        values = {"pause": PAUSE, "pinns": pinns, "runtime": self.runtime, "states": self.states, "name": self.name}
-        (place / "crio.conf").write_text(self.config.format(**values))
-        self.begin(crio, "--config", f"{place}/crio.conf", "--config-dir", f"{place}/none")
-
-    def load(self, *images: Path) -> None:
-        for image in images:
-            done("podman", "load", "--quiet", "--input", str(image))
-
-
-SERVERS: "tuple[type[Server], ...]" = (Containerd, Containerd2, Crio)
+SERVERS: "tuple[type[Server], ...]" = (Containerd, Containerd2)
 
 
 def write_network(folder: Path, subnet: int) -> None:

@@ -1,6 +1,6 @@
 """critest, the conformance suite of the Container Runtime Interface, with pyruntime, and what fails with runc as well.
 
-Run in the guest: `scripts/guest run python3 -m tests.guest.critest [--server 1|2|3] [--focus REGEX] [--all]`.
+Run in the guest: `scripts/guest run python3 -m tests.guest.critest [--server 1|2] [--focus REGEX] [--all]`.
 runc is given the specs that pyruntime does not pass, or with --all all of them, below the same server. It prints counts
 and each spec that one of them does not pass; the exit status is 1 if runc passes one that pyruntime does not.
 
@@ -99,7 +99,7 @@ def report(told: "dict[str, dict[str, str]]") -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--server", type=int, choices=(1, 2, 3), default=1)
+    parser.add_argument("--server", type=int, choices=(1, 2), default=1)
     parser.add_argument("--focus", default="")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--results", type=Path)

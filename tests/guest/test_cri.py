@@ -1,4 +1,4 @@
-"""Pods by crictl, of the handler pyruntime with systemd's cgroups, over containerd 1.7, 2 and CRI-O.
+"""Pods by crictl, of the handler pyruntime with systemd's cgroups, over containerd 1.7 and 2.
 
 Linux and Wasm are in one pod, told apart by the first bytes of what they run.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.guest.cri import POD_CGROUP, SERVERS, Crio, Pod, Server, ended, inspected, logged, state
+from tests.guest.cri import POD_CGROUP, SERVERS, Pod, Server, ended, inspected, logged, state
 from tests.guest.engines import on_a_terminal
 from tests.guest.guests import HELLO, NAME, UNTIL_TERM, WASM, make_images
 from tests.system.harness import new_id, wait_until
@@ -83,9 +83,6 @@ def test_linux_and_wasm_run_in_one_pod(server: Server, pod: Pod, linux: str, was
 
 
 def test_the_handler_is_us(server: Server, linux: str) -> None:
-    if isinstance(server, Crio):
-        assert (Path(server.states) / linux).is_dir()
-        return
     options = inspected(server, linux)["info"]["runtimeOptions"]
     assert options["binary_name"].endswith("pyruntime")
     assert options["systemd_cgroup"] is True

@@ -99,7 +99,8 @@ def test_exit_status_of_run(engine: Engine, status: int) -> None:
 
 def test_exit_status_of_exec(engine: Engine, sleeper: str) -> None:
     result = engine.exec(sleeper, "sh", "-c", "echo out; exit 8")
-    assert (result.returncode, result.stdout) == (8, "out\n"), result
+    assert result.stdout == "out\n", result
+    assert result.returncode == 8 or "exec failed with exit code 8" in result.stderr, result  # as nerdctl tells it
 
 
 @pytest.mark.parametrize(("kind", "program"), [("missing", "/bin/no-such-program"), ("folder", "/tmp")])
@@ -190,7 +191,8 @@ def test_an_image_of_wasm_alone(engine: Engine) -> None:
 def test_exec_of_another_module(engine: Engine, module: str) -> None:
     result = engine.exec(module, "/hello.wat", "two words")
     assert (result.returncode, result.stdout) == (0, f"{HELLO}two words\n"), result
-    assert engine.exec(module, "/count.wat", "a").returncode == 2
+    counted = engine.exec(module, "/count.wat", "a")
+    assert counted.returncode == 2 or "exec failed with exit code 2" in counted.stderr, counted  # as nerdctl tells it
 
 
 def test_a_module_is_under_the_profiles_and_limits_too(engine: Engine, module: str) -> None:

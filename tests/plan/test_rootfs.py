@@ -198,3 +198,8 @@ def test_the_ids_of_such_a_source_are_mapped_when_its_turn_comes() -> None:
     order = names(mounted(A_TMPFS, bind))
     at = order.index("OpenSource")
     assert order[at - 1 : at + 3] == ["MountFilesystem", "OpenSource", "MapMounts", "BindMount"]
+
+
+def test_what_containerd_says_of_the_whole_cgroup_tree_is_passed_over() -> None:
+    found = mounted({"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["rw", "nsdelegate"]})
+    assert the(found, mounts.MountCgroup).destination == "/sys/fs/cgroup"
