@@ -155,7 +155,7 @@ def test_a_program_that_cannot_be_executed_is_told_even_then(rt: Runtime, bundle
     bundle.process["args"] = ["/entry"]
     filtered(bundle, "ERRNO", rule("ALLOW", "execve", "exit_group"))
     result = rt.run(bundle)
-    assert result.rc == 1
+    assert result.rc == 255
     assert "exec /entry: no such file or directory" in result.err
     assert result.out == ""
 
