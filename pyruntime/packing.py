@@ -37,7 +37,7 @@ _PART = (
 _ROOTS = ("pyruntime.state.roots", "pyruntime.host.userns")
 _FIRST = ("pyruntime.host.descriptors", "pyruntime.kernel.exe")
 _WAIT = "pyruntime.walk.foreground"
-_LATER = {"create": _FIRST, "run": (*_FIRST, _WAIT), "exec": (*_FIRST, _WAIT)}
+_LATER = {"create": _FIRST, "run": (*_FIRST, _WAIT), "exec": (*_FIRST, _WAIT, "pyruntime.steps.stages")}
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
