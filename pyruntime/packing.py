@@ -34,7 +34,7 @@ _PART = (
     32768  # bytes; below what malloc(3) asks the kernel for separately, so that each part takes the last one's place
 )
 # What verbs import inside functions, though hardly a command goes without it.
-_ROOTS = ("pyruntime.state.roots", "pyruntime.host.userns")
+_ROOTS = ("pyruntime.state.roots", "pyruntime.host.userns", "pyruntime.config.jsontext")
 _FIRST = ("pyruntime.host.descriptors", "pyruntime.kernel.exe")
 _WAIT = "pyruntime.walk.foreground"
 _LATER = {"create": _FIRST, "run": (*_FIRST, _WAIT), "exec": (*_FIRST, _WAIT, "pyruntime.steps.stages")}
