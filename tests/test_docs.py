@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import fcntl
 import json
 import os
 import re
@@ -127,7 +128,15 @@ def script(folder: Path, name: str, text: str) -> None:
 
 
 @pytest.fixture
-def place(launcher: Path, tmp_path: Path) -> "Iterator[Path]":
+def alone() -> "Iterator[None]":
+    """One page at a time, whoever tests: their ids are short, and name cgroups of the host."""
+    with open(__file__, "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture
+def place(alone: None, launcher: Path, tmp_path: Path) -> "Iterator[Path]":
     """A folder with bin/ and examples/, where every pyruntime has a state root of its own; no container survives it."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "examples").symlink_to(ROOT / "examples")
