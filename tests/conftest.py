@@ -39,7 +39,7 @@ def launcher() -> Path:
     return ROOT / "bin" / "pyruntime"
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
     """What was not tested, a line for each reason; in front of the failures, which so come last."""
     skipped = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
     if skipped:
