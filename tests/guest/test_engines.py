@@ -138,6 +138,8 @@ def bundle_of(pid: int) -> Path:
 
 
 def test_check_has_no_alarm_for_what_the_engine_wrote(engine: Engine, sleeper: str, launcher: Path) -> None:
+    if isinstance(engine, RootlessDocker):
+        pytest.skip("its bundles lie in a mount namespace of its daemon's")
     result = call(str(launcher), "check", str(bundle_of(engine.pid(sleeper))))
     assert " error " not in result.stdout, result
     assert " warning " not in result.stdout, result
