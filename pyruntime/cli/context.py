@@ -63,7 +63,7 @@ class Context:
         An id that lies beside a config.json stays one, as callers of runc mean it.
         """
         folder = self.arguments[0]
-        if self.options.given("bundle") or self.options.given("config"):
+        if not folder or self.options.given("bundle") or self.options.given("config"):
             return
         if ("/" in folder or not _is_there("config.json")) and _is_there(f"{folder}/config.json"):
             self.folder = folder

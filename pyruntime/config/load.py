@@ -4,6 +4,7 @@ import posix as os
 
 from pyruntime.config.jsontext import load, parse, read_all
 from pyruntime.config.process import Process
+from pyruntime.config.record import means
 from pyruntime.errors import ConfigError, explain_oserror
 
 TYPE_CHECKING = False
@@ -19,8 +20,10 @@ def load_config(path: str = "config.json") -> "Config":
 
 def load_process_of(path: str) -> "Process | None":
     """The process alone of a bundle's configuration, if it has one. Raises ConfigError."""
-    value = _object(_text(path), path).get("process")
-    return None if value is None else Process.read(value, "process")
+    for key, value in _object(_text(path), path).items():
+        if means(key, "process") and value is not None:
+            return Process.read(value, key)
+    return None
 
 
 def _text(path: str) -> bytes:

@@ -80,6 +80,11 @@ def table(check: "Check[T]") -> "dict[str, T]":
     return _Field(mapped(check), _NoDict())  # type: ignore[return-value]
 
 
+def means(key: str, name: str) -> bool:
+    """Whether a key of a document is this name but for upper and lower case, one letter for one."""
+    return len(key) == len(name) and key.casefold() == name.casefold()
+
+
 class Record:
     """The base: `read` checks and builds, the constructor builds without checks (for programs and tests)."""
 
@@ -127,13 +132,7 @@ class Record:
     @classmethod
     def folded(cls, key: str) -> "_Field | None":
         """The field that a key names but for upper and lower case, one letter for one; None if there is none."""
-        plain = key.casefold()
-        if len(plain) != len(key):
-            return None
-        for name, field in cls._fields.items():
-            if name.casefold() == plain:
-                return field
-        return None
+        return next((field for name, field in cls._fields.items() if means(key, name)), None)
 
     def given(self, name: str) -> bool:
         """Whether the document held this attribute (and not null)."""

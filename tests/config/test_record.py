@@ -1,8 +1,12 @@
 """Records and the checks of single values."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from pyruntime.config import checks
+from pyruntime.config.load import load_process_of
 from pyruntime.config.record import Record, many, maybe, need, otherwise, table
 from pyruntime.errors import ConfigError
 
@@ -216,3 +220,16 @@ def test_a_key_in_two_cases_is_refused() -> None:
 
 def test_names_of_a_map_are_no_keys() -> None:
     assert Sample.read({"name": "n", "map": {"k": "1", "K": "2"}}, "").map == {"k": "1", "K": "2"}
+
+
+def test_the_process_alone_is_found_under_the_same_keys(tmp_path: Path) -> None:
+    """`exec` reads no more of a bundle than that, and must find what `create` found."""
+    file = tmp_path / "config.json"
+    for key in ("process", "Process", "PROCESS"):
+        file.write_text(json.dumps({"hostname": 5, key: {"args": ["true"], "cwd": "/"}}))
+        process = load_process_of(str(file))
+        assert process is not None
+        assert process.args == ["true"]
+    for text in ('{"proceß": {"args": ["true"]}}', '{"process": null}', "{}"):
+        file.write_text(text)
+        assert load_process_of(str(file)) is None
