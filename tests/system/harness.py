@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from itertools import count
 from pathlib import Path
@@ -118,8 +119,11 @@ class Bundle:
         return self
 
     def write(self) -> "Bundle":
-        """Put config.json in place."""
-        (self.path / "config.json").write_text(json.dumps(self.config))
+        """Put config.json in place, whole at any moment: containers of one bundle are started side by side."""
+        with tempfile.NamedTemporaryFile("w", dir=self.path, prefix=".config-", delete=False) as half:
+            json.dump(self.config, half)
+        os.chmod(half.name, 0o644)
+        os.rename(half.name, self.path / "config.json")
         return self
 
     def python(self, script: str) -> "Bundle":
