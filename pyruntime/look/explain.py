@@ -6,6 +6,7 @@ with the configuration itself is refused as `create` refuses it.
 """
 
 import posix as os
+from os.path import realpath
 
 from pyruntime.cgroup import tree
 from pyruntime.cgroup.systemd.manager import About
@@ -61,8 +62,8 @@ def _is_folder(path: str) -> bool:
 
 def explain(context: Context, bundle: str) -> Explained:
     """The plan that `create` would walk for this bundle. Raises Error for a configuration that can't be carried out."""
-    request = Request("", context.root, absolute(bundle))
-    request.container_id = request.bundle.rpartition("/")[2] or "container"
+    request = Request("", context.root, realpath(bundle))
+    request.container_id = absolute(bundle).rpartition("/")[2] or "container"
     request.cgroups = context.cgroup_manager != "disabled"
     request.systemd = context.cgroup_manager == "systemd"
     config = create.check(f"{request.bundle}/config.json")

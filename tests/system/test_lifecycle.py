@@ -102,6 +102,21 @@ def test_relative_bundle_and_pid_file(rt: Runtime, make: "Callable[..., Bundle]"
     assert rt("delete", "--force", name).rc == 0
 
 
+def test_a_bundle_behind_a_link_is_where_the_link_leads(
+    rt: Runtime, make: "Callable[..., Bundle]", name: str, tmp_path: Path
+) -> None:
+    bundle = make("sleep", "60").write()
+    (tmp_path / name).symlink_to(bundle.path)
+    for words in (("create", "--bundle", tmp_path / name, name), ("run", "--detach", tmp_path / name)):
+        result = rt(*words)
+        assert result.rc == 0, result
+        state = rt.state(name)
+        assert (state["bundle"], state["rootfs"]) == (str(bundle.path), str(bundle.rootfs))
+        assert rt("delete", "--force", name).rc == 0
+    assert str(bundle.rootfs) in rt("explain", "--json", tmp_path / name).out
+    assert rt("check", tmp_path / name).rc == rt("check", bundle.path).rc
+
+
 def test_bundle_is_the_current_directory(rt: Runtime, bundle: Bundle) -> None:
     bundle.write()
     assert rt("run", new_id(), cwd=bundle.path).rc == 0

@@ -56,7 +56,7 @@ def prepare(context: Context) -> "tuple[Config, Request]":
     request.systemd = context.cgroup_manager == "systemd"
     config_file = _absolute(options.text("config")) or f"{request.bundle}/config.json"
     context.config_file = config_file
-    _enter_bundle(request.bundle)
+    request.bundle = _enter_bundle(request.bundle)
     return check(config_file), request
 
 
@@ -78,10 +78,11 @@ def _absolute(path: "str | None") -> str:
     return absolute(path) if path else ""
 
 
-def _enter_bundle(bundle: str) -> None:
-    """Relative paths of the config start at the bundle, and hooks run there."""
+def _enter_bundle(bundle: str) -> str:
+    """Relative paths of the config start there, and hooks run there. Returns its path without links, as runc has it."""
     try:
         os.chdir(bundle)
+        return os.getcwd()
     except OSError as error:
         raise Error(f"--bundle {explain_oserror(error)}") from None
 
