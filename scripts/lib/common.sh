@@ -59,7 +59,6 @@ environment() {
     stamp=.venv/ready-$(IFS=-; echo "$*")
     wanted=$("$python" -c 'import sys; print(sys.version)'; sha256sum pyproject.toml)
     [[ -f $stamp && $(< "$stamp") == "$wanted" ]] && return
-    [[ -x $python ]] || fail "$python is missing"
     "$python" -c 'import ensurepip, venv' 2> /dev/null || apt_install python3-venv
     [[ -x .venv/bin/python && $(.venv/bin/python -V) == "$("$python" -V)" ]] || "$python" -m venv --clear .venv
     local requirements
@@ -80,3 +79,5 @@ scripts_of_shell() {
         head -c 64 "$file" | head -n 1 | grep -aqE '^#!.*[ /](ba|da)?sh( |$)|^# shellcheck shell=' && echo "$file"
     done || true
 }
+
+[[ -x $python ]] || apt_install python3 # images for containers come without
