@@ -81,7 +81,7 @@ def enter(
     born = bool(cgroup) and not placed
     found += (_by_stage if staged else _directly)(config, request, facts, born, hide, [*first], [*placed])
     found += _id_maps(config, facts)
-    if "user" in [entry.type for entry in config.linux.namespaces]:
+    if "user" in new_types(config):
         from pyruntime.steps.stages import BecomeRoot
 
         found.append(BecomeRoot("linux.namespaces"))
@@ -183,6 +183,8 @@ def _by_stage(
         offsets = _offsets(config.linux.timeOffsets)
         if offsets:
             found.append(stages.SetTimeOffsets("linux.timeOffsets", offsets))
+    if "user" in joined:  # what the new namespaces hold, /dev/mqueue say, belongs to who makes them
+        found.append(stages.BecomeRoot(_because(config, "user")))
     found.append(stages.ForkInit("linux.namespaces", _cloned(config)))
     found.append(stages.AdoptInit("linux.namespaces"))
     return found

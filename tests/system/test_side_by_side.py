@@ -53,7 +53,7 @@ def fight(case: Case, folder: Path, busybox: Path, launcher: Path) -> "dict[str,
     script = [INSIDE, case.before]
     for name, words in {"pyruntime": (str(launcher),), **others}.items():
         script.append(_command(case, name, words, folder, busybox))
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "WORK": str(folder), "LC_ALL": "C"}
+    environment = {"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "WORK": str(folder), "LC_ALL": "C"}
     _unified("\n".join(script), environment)
     host = (folder / "host").read_text().split()
     return {name: _seen(folder / name, host) for name in ("pyruntime", *others)}
@@ -82,10 +82,15 @@ def _command(case: Case, name: str, words: "tuple[str, ...]", folder: Path, busy
             entry["path"] = str(folder / entry["path"][1:])
     bundle.write()
     base = str(bundle.path)
+    # A shell makes what it runs in the background ignore SIGINT; what becomes of that in a container is no matter here.
+    words = ("env", "--default-signal=INT,QUIT", *words)
     run = [*words, "--root", f"{base}/state", "run", "--bundle", base, *case.arguments, f"{harness.PREFIX}-{name}"]
     command = case.around.format(shlex.quote(shlex.join(run)) if "script" in case.around else shlex.join(run))
     reader = "" if "|" in case.around else "< /dev/null "
-    return f"{{ {command}; }} {reader}> {base}/out 2> {base}/err; echo $? > {base}/rc"
+    # A mount of its own, as engines have it: runc from 1.2 on makes the mount private that holds the rootfs, and with
+    # it all that is bound of the same.
+    own = f"mount --bind {base}/rootfs {base}/rootfs; "
+    return f"{own}{{ {command}; }} {reader}> {base}/out 2> {base}/err; echo $? > {base}/rc"
 
 
 def _seen(folder: Path, host: "list[str]") -> Seen:

@@ -112,12 +112,14 @@ def test_joined_user_namespace(rt: Runtime, make: "Callable[..., Bundle]") -> No
     first, one, two = make("sleep", "60").user_namespace(), new_id(), new_id()
     assert rt.create(first, id=one).rc == 0
     pid = rt.state(one)["pid"]
-    second = make("sh", "-c", "readlink /proc/self/ns/user; readlink /proc/self/ns/net; id -u").user_namespace()
+    script = "readlink /proc/self/ns/user; readlink /proc/self/ns/net; id -u; stat -c %u:%g /dev/mqueue"
+    second = make("sh", "-c", script).user_namespace()
+    second.config["mounts"].append(mount("/dev/mqueue", "mqueue", ["nosuid", "noexec", "nodev"], "mqueue"))
     for entry in second.linux["namespaces"]:
         if entry["type"] in ("user", "network"):
             entry["path"] = f"/proc/{pid}/ns/{entry['type'][:4].replace('netw', 'net')}"
     result = rt.run(second, id=two)
-    wanted = [os.readlink(f"/proc/{pid}/ns/user"), os.readlink(f"/proc/{pid}/ns/net"), "0"]
+    wanted = [os.readlink(f"/proc/{pid}/ns/user"), os.readlink(f"/proc/{pid}/ns/net"), "0", "0:0"]
     assert result.out.split() == wanted, result
     assert rt("delete", "--force", one).rc == 0
 
