@@ -5,7 +5,18 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.guest.engines import AS_USER, DAEMON, call, done, program
+from tests.guest.engines import (
+    AS_USER,
+    DAEMON,
+    USER_UNIT,
+    USERS_DOCKER,
+    answers,
+    call,
+    done,
+    program,
+    start_users_docker,
+    stop_users_docker,
+)
 from tests.system.harness import wait_until
 
 Result = subprocess.CompletedProcess[str]
@@ -98,6 +109,8 @@ class DockerBuild(Builder):
 
     name = "docker build, classic"
     buildkit = "0"
+    become: "tuple[str, ...]" = ()
+    client: "tuple[str, ...]" = ("docker",)
     drop_in = Path("/run/systemd/system/docker.service.d/pyruntime-test.conf")
 
     def begin(self) -> None:
@@ -116,11 +129,13 @@ class DockerBuild(Builder):
         done("systemctl", "stop", "docker", "docker.socket")
 
     def build(self, folder: Path, tag: str) -> Result:
-        words = ("docker", "build", "--network", "none", "--file", f"{folder}/Containerfile", "--tag", tag, str(folder))
-        return call("env", f"DOCKER_BUILDKIT={self.buildkit}", "BUILDKIT_PROGRESS=plain", *words)
+        way = ("env", f"DOCKER_BUILDKIT={self.buildkit}", "BUILDKIT_PROGRESS=plain", *self.client)
+        words = ("build", "--network", "none", "--file", f"{folder}/Containerfile", "--tag", tag, str(folder))
+        return call(*self.become, *way, *words)
 
     def read(self, tag: str, path: str) -> str:
-        return done("docker", "run", "--rm", "--network", "none", tag, "cat", path) + "\n"
+        run = ("run", "--rm", "--network", "none", tag, "cat", path)
+        return done(*self.become, *self.client, *run) + "\n"
 
 
 class DockerBuildKit(DockerBuild):
@@ -130,36 +145,73 @@ class DockerBuildKit(DockerBuild):
     buildkit = "1"
 
 
+class RootlessDockerBuild(DockerBuild):
+    """With the user's own daemon."""
+
+    name = "docker build, classic, rootless"
+    become = AS_USER
+    client = USERS_DOCKER
+
+    def begin(self) -> None:
+        start_users_docker(self.runtime, "--default-runtime", "pyruntime")
+
+    def end(self) -> None:
+        stop_users_docker()
+
+
+class RootlessDockerBuildKit(RootlessDockerBuild):
+    name = "docker build, BuildKit, rootless"
+    buildkit = "1"
+
+
 class BuildKit(Builder):
     """buildkitd by itself, with its own worker; what it makes is written to a folder."""
 
     name = "buildkitd"
+    place = Path("/var/lib/pyruntime-test-buildkit")
+    become: "tuple[str, ...]" = ()
+    unit: "tuple[str, ...]" = ("systemd-run", "--quiet", "--collect", "-p", "Delegate=yes")
+    wrapper: "tuple[str, ...]" = ()
+    flags: "tuple[str, ...]" = ()
+    stop: "tuple[str, ...]" = ("systemctl",)
 
     def begin(self) -> None:
-        self.place = Path("/var/lib/pyruntime-test-buildkit")
-        self.place.mkdir(exist_ok=True)
+        done(*self.become, "mkdir", "-p", str(self.place))
         worker = f'[worker.oci]\nbinary = "{self.runtime}"\nsnapshotter = "overlayfs"\nnetworkMode = "host"\n'
         (self.place / "buildkitd.toml").write_text(f"{worker}[worker.containerd]\nenabled = false\n")
         self.address = f"unix://{self.place}/socket"
         places = ("--config", f"{self.place}/buildkitd.toml", "--root", f"{self.place}/root", "--addr", self.address)
-        unit = ("systemd-run", "--quiet", "--unit=buildkitd-test", "--collect", "-p", "Delegate=yes")
-        done(*unit, program("buildkitd"), *places)
-        wait_until(lambda: self._buildctl("debug", "workers").returncode == 0, "buildkitd answers", 60)
+        daemon = (*self.wrapper, program("buildkitd"), *self.flags, *places)
+        done(*self.unit, "--unit=buildkitd-test", *daemon)
+        wait_until(lambda: answers(*self._buildctl("debug", "workers")), "buildkitd answers", 60)
 
-    def _buildctl(self, *arguments: str) -> Result:
-        return call(program("buildctl"), "--addr", self.address, *arguments)
+    def _buildctl(self, *arguments: str) -> "list[str]":
+        return [*self.become, program("buildctl"), "--addr", self.address, *arguments]
 
     def end(self) -> None:
-        done("systemctl", "stop", "buildkitd-test")
+        done(*self.stop, "stop", "buildkitd-test")
 
     def build(self, folder: Path, tag: str) -> Result:
         sources = [f"--local={kind}={folder}" for kind in ("context", "dockerfile")]
         options = ("--opt", "filename=Containerfile", "--progress=plain")
         out = f"type=local,dest={self.place}/{tag}"
-        return self._buildctl("build", "--frontend", "dockerfile.v0", *options, *sources, "--output", out)
+        words = ("build", "--frontend", "dockerfile.v0", *options, *sources, "--output", out)
+        return call(*self._buildctl(*words))
 
     def read(self, tag: str, path: str) -> str:
         return Path(f"{self.place}/{tag}{path}").read_text()
+
+
+class RootlessBuildKit(BuildKit):
+    """In a user namespace that RootlessKit makes."""
+
+    name = "buildkitd, rootless"
+    place = Path("/home/user/buildkit-test")
+    become = AS_USER
+    unit = USER_UNIT
+    wrapper = ("rootlesskit", "--net=host", "--copy-up=/etc", "--copy-up=/run")
+    flags = ("--rootless",)
+    stop = (*AS_USER, "systemctl", "--user")
 
 
 BUILDERS: "tuple[type[Builder], ...]" = (
@@ -169,7 +221,10 @@ BUILDERS: "tuple[type[Builder], ...]" = (
     RootlessPodmanBuild,
     DockerBuild,
     DockerBuildKit,
+    RootlessDockerBuild,
+    RootlessDockerBuildKit,
     BuildKit,
+    RootlessBuildKit,
 )
 
 

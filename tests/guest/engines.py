@@ -24,6 +24,8 @@ PATIENCE = 300  # seconds
 DAEMON = Path("/etc/docker/daemon.json")
 _BECOME = ("setpriv", "--reuid", "user", "--regid", "user", "--init-groups", "env", "-i")
 AS_USER = (*_BECOME, "HOME=/home/user", "USER=user", "XDG_RUNTIME_DIR=/run/user/1000", "PATH=/usr/bin:/bin:/usr/sbin")
+_UNIT = ("systemd-run", "--user", "--quiet", "--collect", "-p", "Delegate=yes")
+USER_UNIT = (*AS_USER, *_UNIT, "-E", "PATH=/usr/bin:/bin:/usr/sbin:/sbin")
 
 
 def call(*command: str, timeout: float = PATIENCE) -> "subprocess.CompletedProcess[str]":
@@ -38,6 +40,14 @@ def done(*command: str) -> str:
     result = call(*command)
     assert result.returncode == 0, f"{' '.join(command)}: {result}"
     return result.stdout.strip()
+
+
+def answers(*command: str) -> bool:
+    """Whether a command succeeds; if not, after a pause, as asking is work for an emulated host."""
+    succeeded = call(*command).returncode == 0
+    if not succeeded:
+        time.sleep(2)
+    return succeeded
 
 
 def on_a_terminal(*command: str) -> "tuple[int, str]":
@@ -150,24 +160,38 @@ class Docker(Engine):
         done("systemctl", "restart", "docker")
 
 
+USERS_DOCKER = ("docker", "--host", "unix:///run/user/1000/docker-test.sock")
+
+
+def start_users_docker(runtime: str, *flags: str) -> None:
+    """A daemon of the user's own, in a user namespace that RootlessKit makes; without networks.
+
+    Again when it fails: it gives its containerd 15 s to start, which on a busy host is too little.
+    """
+    variables = ("DOCKERD_ROOTLESS_ROOTLESSKIT_NET=slirp4netns", f"DOCKER_BUILDKIT_RUNC_COMMAND={runtime}")
+    unit = ("--unit=docker-test", "-p", "Restart=on-failure", *(word for each in variables for word in ("-E", each)))
+    daemon = "/usr/share/docker.io/contrib/dockerd-rootless.sh"
+    places = (*USERS_DOCKER[1:], "--bridge", "none", "--add-runtime", f"pyruntime={runtime}")
+    stop_users_docker()
+    done(*USER_UNIT, *unit, daemon, *places, *flags)
+    wait_until(lambda: answers(*AS_USER, *USERS_DOCKER, "version"), "the user's daemon answers", 60)
+
+
+def stop_users_docker() -> None:
+    call(*AS_USER, "systemctl", "--user", "stop", "docker-test")
+
+
 class RootlessDocker(Engine):
-    """A daemon of the user's own, in a user namespace that RootlessKit makes; without networks."""
+    """By the user's own daemon."""
 
     name = "docker, rootless"
     label = "unconfined"
 
     def __init__(self, runtime: Path) -> None:
         super().__init__(runtime)
-        socket = "/run/user/1000/docker-test.sock"
-        self.base = (*AS_USER, "docker", "--host", f"unix://{socket}")
+        self.base = (*AS_USER, *USERS_DOCKER)
         self.run_flags = ("--runtime", "pyruntime", "--network", "none")
-        unit = ("systemd-run", "--user", "--quiet", "--collect", "--unit=docker-test", "-p", "Delegate=yes")
-        ways = ("-E", "DOCKERD_ROOTLESS_ROOTLESSKIT_NET=slirp4netns", "-E", "PATH=/usr/bin:/bin:/usr/sbin:/sbin")
-        daemon = "/usr/share/docker.io/contrib/dockerd-rootless.sh"
-        flags = ("--host", f"unix://{socket}", "--bridge", "none", "--add-runtime", f"pyruntime={self.runtime}")
-        call(*AS_USER, "systemctl", "--user", "stop", "docker-test")
-        done(*AS_USER, *unit, *ways, daemon, *flags)
-        wait_until(lambda: call(*self.base, "version").returncode == 0, "the user's daemon answers", 60)
+        start_users_docker(self.runtime)
 
 
 class Podman(Engine):
@@ -299,10 +323,32 @@ class Nerdctl(Engine):
         done("systemctl", "start", "containerd")
 
 
+class RootlessNerdctl(Nerdctl):
+    """Over a containerd of the user's own, in a user namespace that RootlessKit makes, where nerdctl looks for it."""
+
+    name = "nerdctl, rootless"
+    label = "unconfined"
+    # What is root's on the host, /run/containerd above all, is the copy's in there: shims keep their sockets in it.
+    script = "rm -f /run/containerd && mkdir /run/containerd && exec containerd --root {0} --state /run/containerd"
+
+    def __init__(self, runtime: Path) -> None:
+        Engine.__init__(self, runtime)
+        self.base = (*AS_USER, program("nerdctl"), "--cni-path", "/usr/lib/cni")
+        self.run_flags = ("--runtime", self.runtime, "--network", "none")
+        copies = ("--copy-up=/etc", "--copy-up=/run", "--copy-up=/var/lib", "--propagation=rslave")
+        network = ("--net=slirp4netns", "--mtu=65520", "--disable-host-loopback", "--detach-netns")
+        place = ("--state-dir=/run/user/1000/containerd-rootless",)
+        script = self.script.format("/home/user/.local/share/containerd-test")
+        call(*AS_USER, "systemctl", "--user", "stop", "containerd-test")
+        done(*USER_UNIT, "--unit=containerd-test", "rootlesskit", *place, *network, *copies, "sh", "-c", script)
+        wait_until(lambda: answers(*self.base, "info"), "the user's containerd answers", 60)
+
+
 ENGINES: "tuple[type[Engine], ...]" = (
     Containerd,
     SystemdContainerd,
     Nerdctl,
+    RootlessNerdctl,
     Podman,
     RootlessPodman,
     Docker,

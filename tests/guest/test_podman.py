@@ -71,8 +71,7 @@ def test_play_kube(podman: Podman, tmp_path: Path) -> None:
         each["imagePullPolicy"] = "Never"
     spec = {"restartPolicy": "Never", "containers": containers}
     kube = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+    tmp_path.chmod(0o755)
     file = tmp_path / "pod.yaml"
     file.write_text(json.dumps(kube))
     done(*podman.base, "kube", "play", *NO_NETWORK, str(file))
@@ -153,8 +152,7 @@ def test_a_network_of_podmans(podman: Podman) -> None:
 
 
 def test_options_that_change_the_container(podman: Podman, tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+    tmp_path.chmod(0o755)
     (tmp_path / "file").write_text("content\n")
     flags = ("--read-only", "--tmpfs", "/run", "--volume", f"{tmp_path}:/mnt:ro", "--user", "1000:1000")
     more = ("--hostname", "h", "--sysctl", "net.ipv4.ip_forward=1", "--ulimit", "nofile=99:99", "--cap-drop", "ALL")
