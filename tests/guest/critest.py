@@ -68,12 +68,20 @@ def run(server: Server, handler: str, folder: Path, focus: str) -> "dict[str, st
     which = ["--ginkgo.skip", SKIPPED, *(["--ginkgo.focus", focus] if focus else [])]
     config = folder / "crictl.yaml"
     config.write_text("")
-    with open(folder / f"{handler}.log", "w") as log:
-        command = [program("critest"), "--config", str(config), *words, *limits, *which, "--report-dir", str(folder)]
-        command += ["--report-prefix", f"{handler}_"]
-        subprocess.run(command, stdout=log, stderr=log, check=False)
-    report = next(folder.glob(f"*{handler}_*.xml"))
-    specs = ElementTree.parse(report).iter("testcase")
+    log, results = folder / f"{handler}.log", folder / f"{handler}.xml"
+    command = [program("critest"), "--config", str(config), *words, *limits, *which]
+    with log.open("w") as output:
+        subprocess.run(
+            [*command, "--ginkgo.v", "--ginkgo.junit-report", str(results)], stdout=output, stderr=output, check=False
+        )
+    if not results.exists():
+        sys.exit(f"critest: no results of {handler}; what it said is in {log}")
+    return read(results)
+
+
+def read(results: Path) -> "dict[str, str]":
+    """What became of each spec, from a JUnit file; what is no spec, such as the set-up of the suite, is left out."""
+    specs = ElementTree.parse(results).iter("testcase")
     return {spec.get("name", ""): spec.get("status", "") for spec in specs if spec.get("name", "").startswith("[It]")}
 
 
