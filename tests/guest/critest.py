@@ -42,8 +42,11 @@ def make_images(folder: Path) -> "list[Path]":
     """Tars of the images, all of the same files."""
     rootfs = make_rootfs(folder / "rootfs", copy_busybox(folder))
     for name in subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split():
-        if not (rootfs / "bin" / name).is_symlink() and name != "busybox":
-            (rootfs / "bin" / name).symlink_to("busybox")
+        if name != "busybox":  # not symbolic: one of them is masked alone
+            (rootfs / "bin" / name).unlink(missing_ok=True)
+            (rootfs / "bin" / name).hardlink_to(rootfs / "bin/busybox")
+    (rootfs / "bin/ipcs").write_text("#!/bin/sh\ncat /proc/sysvipc/shm\n")
+    (rootfs / "bin/ipcs").chmod(0o755)
     (rootfs / "bin/nginx").write_text(_NGINX)
     (rootfs / "bin/nginx").chmod(0o755)
     (rootfs / "etc/passwd").write_text(
@@ -54,7 +57,7 @@ def make_images(folder: Path) -> "list[Path]":
     (rootfs / "root").mkdir()
     found: "list[Path]" = []
     commands = {PAUSE: ("sh", "-c", UNTIL_TERM), HOST_WEB: ("nginx", "12003")}
-    commands.update(dict.fromkeys(WEB, ("nginx", "80")))
+    commands.update(dict.fromkeys(WEB, ("nginx", "80", "master process")))  # which is looked for among its arguments
     for name in (*SHELL, *commands):
         found.append(folder / f"{len(found)}.tar")
         pack(rootfs, name, found[-1], *commands.get(name, ("sh",)))
