@@ -159,7 +159,7 @@ def _cpu(resources: "Any") -> "Iterator[Write]":
         return
     if cpu.idle is not None:
         yield Write(_WHERE + "cpu.idle", "cpu.idle", str(cpu.idle), optional=not cpu.idle)
-    if cpu.shares and not cpu.idle:
+    if cpu.shares and not _is_idle(resources):
         yield Write(_WHERE + "cpu.shares", "cpu.weight", str(cpu_weight(cpu.shares)))
     if cpu.burst is not None:
         # The kernel wants burst <= quota at any time: lowered it must come first, raised it must come second.
@@ -231,8 +231,17 @@ def _unified(resources: "Any") -> "Iterator[Write]":
             raise ConfigError(because, f'"{file}" is not a file of a cgroup; expected CONTROLLER.PARAMETER, no slashes')
         if file in _NOT_LIMITS:
             raise ConfigError(because, "this file moves or stops processes and is not a setting; remove it")
+        if file == "cpu.weight" and _is_idle(resources):
+            continue
         for line in value.splitlines():
             yield Write(because, file, line)
+
+
+def _is_idle(resources: "Any") -> bool:
+    """Whether the group is to be idle: it has no weight then, and systemd takes one to mean that it no longer is."""
+    return (
+        bool(resources.cpu and resources.cpu.idle == 1) or (resources.unified or {}).get("cpu.idle", "").strip() == "1"
+    )
 
 
 def ignored(resources: "Any") -> "list[tuple[str, str]]":
@@ -253,3 +262,9 @@ def _ignored(resources: "Any") -> "Iterator[tuple[str, str]]":
             given = getattr(values, name, None) if values else None
             if given and given != -1:
                 yield f"{part}.{name}", why
+    if _is_idle(resources):
+        why = "unable to apply both this and cpu.idle, as a group that is idle has no weight"
+        if resources.cpu and resources.cpu.shares:
+            yield "cpu.shares", why
+        if "cpu.weight" in (resources.unified or {}):
+            yield "unified.cpu.weight", why

@@ -20,6 +20,8 @@ _SIGCHLD = 17
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS = 1, 4, 8
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_GET_TID_ADDRESS = 36, 38, 40
 
+_NONE_OF_OURS = 65535  # descriptors are the lowest numbers that are free, and those of the caller are closed first
+
 RLIMITS = {
     "RLIMIT_CPU": 0, "RLIMIT_FSIZE": 1, "RLIMIT_DATA": 2, "RLIMIT_STACK": 3, "RLIMIT_CORE": 4, "RLIMIT_RSS": 5,
     "RLIMIT_NPROC": 6, "RLIMIT_NOFILE": 7, "RLIMIT_MEMLOCK": 8, "RLIMIT_AS": 9, "RLIMIT_LOCKS": 10,
@@ -142,14 +144,17 @@ def close_above(last: int, mark_only: bool = False) -> None:
 def close_range(first: int, last: int, mark_only: bool = False) -> None:
     """Close the descriptors `first` to `last`, or mark them close-on-exec: close_range(2), Linux 5.9 and 5.11.
 
-    Without the call (ENOSYS) those listed in /proc/self/fd are closed one by one. Raises OSError.
+    Without the call it is done one by one: up to a number that none of ours reaches, as /proc may be an image's own by
+    then, and for those listed in /proc/self/fd. Raises OSError.
     """
     try:
         syscall("close_range", first, last, 4 if mark_only else 0)
     except OSError as error:
-        if error.errno not in (22, 38):  # EINVAL: the flag is newer than the kernel; ENOSYS: the call is
+        if error.errno not in (1, 22, 38):  # EPERM: a filter is older than the call; EINVAL, ENOSYS: the kernel is
             raise
-        for name in os.listdir("/proc/self/fd"):
+        if not mark_only:
+            os.closerange(first, min(last, _NONE_OF_OURS) + 1)
+        for name in filter(str.isdecimal, os.listdir("/proc/self/fd")):
             if first <= int(name) <= last:
                 _shut(int(name), mark_only)
 

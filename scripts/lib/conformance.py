@@ -2,19 +2,23 @@
 
 One file at a time, first the one runtime, then the other. bats gets a terminal of its own as stdin, without which most
 tests with a foreground container fail for any runtime, and a PID namespace: a test that hangs is killed with all it
-started, counted as failed, and bats goes on with the next.
+started, counted as failed, and bats goes on with the next. With --systemd there is no PID namespace, as systemd is told
+numbers of processes that it has to find: what a file leaves behind then comes to this process, and is killed.
 """
 
 import argparse
 import contextlib
+import ctypes
 import os
 import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -22,6 +26,7 @@ from typing import TextIO
 TREE = Path(__file__).resolve().parents[2]
 UNIFIED = TREE / "scripts" / "lib" / "unified"
 RESULT = re.compile(r"(not ok|ok) \d+ (.*?)(?: # skip ?(.*?))?(?: in \d+ms)?$")
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 
@@ -53,19 +58,21 @@ def terminal() -> "Iterator[int]":
 class Runner:
     """Runs files of the suite with one runtime."""
 
-    def __init__(self, runtime: Path, options: argparse.Namespace) -> None:
-        self.runtime = runtime
+    def __init__(self, name: str, runtime: Path, options: argparse.Namespace) -> None:
+        self.name = name
         self.patience: int = options.patience
-        self.logs: Path = options.results / runtime.name
-        self.scratch: Path = options.scratch / ("tmp-" + runtime.name)
-        for each in (self.logs, self.scratch):
+        self.systemd: bool = options.systemd
+        self.logs: Path = options.results / name
+        self.scratch: Path = options.scratch / ("tmp-" + name)
+        for each in (self.logs, self.scratch, options.scratch / name):
             each.mkdir(parents=True, exist_ok=True)
+        self.runtime = as_runc(runtime, options.scratch / name)
 
     def run(self, file: Path) -> "dict[str, str]":
         """What became of each test of a file; what bats says goes to a log of the file's name."""
         left = names_in(file)
         results: dict[str, str] = {}
-        with (self.logs / (file.stem + ".tap")).open("w") as log:
+        with (self.logs / (file.stem + ".tap")).open("w", buffering=1) as log:
             while left:
                 done, hung = self.bats(file, left if results else [], log)
                 results |= done
@@ -79,7 +86,7 @@ class Runner:
 
     def bats(self, file: Path, names: "list[str]", log: TextIO) -> "tuple[dict[str, str], bool]":
         """Run bats once, for all tests or those named: their results, and whether it had to be killed."""
-        argv = ["setsid", "--ctty", "--wait", *namespaces(), "bats", "--tap"]
+        argv = ["setsid", "--ctty", "--wait", *([] if self.systemd else namespaces()), "bats", "--tap"]
         if names:
             argv += ["--filter", "^(" + "|".join(map(pattern, names)) + ")$"]
         environment = {
@@ -87,6 +94,7 @@ class Runner:
             "RUNC": str(self.runtime),
             "TMPDIR": str(self.scratch),
             "GIT_ALLOW_PROTOCOL": "file",  # a test that clones from the network fails at once
+            **({"RUNC_USE_SYSTEMD": "1"} if self.systemd else {}),
         }
         with (
             terminal() as stdin,
@@ -101,7 +109,41 @@ class Runner:
                 if match := RESULT.match(line or ""):
                     verdict, name, skipped = match.groups()
                     results[name] = SKIPPED if skipped is not None else PASSED if verdict == "ok" else FAILED
+        if self.systemd:
+            end_what_is_left()
         return results, hung
+
+
+def as_runc(runtime: Path, folder: Path) -> Path:
+    """The runtime by a name that the suite knows, as one that takes runc's place is installed: a link, if need be."""
+    if runtime.name == "runc":
+        return runtime
+    link = folder / "runc"
+    link.unlink(missing_ok=True)
+    link.symlink_to(runtime)
+    return link
+
+
+def adopt() -> None:
+    """Become the parent of what this process's descendants leave behind, and reap it: tests wait until it is gone."""
+
+    def reap(*_: object) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+    signal.signal(signal.SIGCHLD, reap)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_what_is_left() -> None:
+    """Kill children until there are none: those of a killed one come to this process."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    while left := children.read_text().split():
+        for pid in map(int, left):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
 
 
 def namespaces() -> "list[str]":
@@ -165,6 +207,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--runtime", type=Path, default=TREE / "bin" / "pyruntime")
     parser.add_argument("--reference", type=Path, default=shutil.which("runc"))
     parser.add_argument("--results", type=Path)
+    parser.add_argument("--systemd", action="store_true", help="cgroups are systemd's: runc's --systemd-cgroup")
     parser.add_argument("--patience", type=int, default=180, help="seconds of silence after which a test hangs")
     parser.add_argument("tests", nargs="*")
     given = parser.parse_args()
@@ -175,14 +218,18 @@ def options() -> argparse.Namespace:
 def main() -> int:
     """Run all, print the table and the differences. 1 if the reference passed a test that the runtime did not."""
     given = options()
-    reference, runtime = Runner(Path(given.reference), given), Runner(given.runtime, given)
-    print(f"{version(reference.runtime)} | {version(runtime.runtime)}; each: passed | failed | skipped\n")
+    if given.systemd:
+        adopt()
+    reference = Runner(Path(given.reference).name, Path(given.reference), given)
+    runtime = Runner(given.runtime.name, given.runtime, given)
+    told = [f"{each.name}: {version(each.runtime)}" for each in (reference, runtime)]
+    print(" | ".join(told) + "; each: passed | failed | skipped\n")
     print(
         "| file | "
         + " | ".join(
             [
-                *(f"{reference.runtime.name} {each}" for each in (PASSED, FAILED, SKIPPED)),
-                *(f"{runtime.runtime.name} {each}" for each in (PASSED, FAILED, SKIPPED)),
+                *(f"{reference.name} {each}" for each in (PASSED, FAILED, SKIPPED)),
+                *(f"{runtime.name} {each}" for each in (PASSED, FAILED, SKIPPED)),
             ]
         )
         + " |"
@@ -198,9 +245,9 @@ def main() -> int:
     print(f"| all | {count(theirs)} | {count(ours)} |")
     missing = [name for name, verdict in theirs.items() if verdict == PASSED and ours[name] != PASSED]
     gained = [name for name, verdict in ours.items() if verdict == PASSED and theirs[name] != PASSED]
-    print(f"\n{len(missing)} tests that {reference.runtime.name} passes and {runtime.runtime.name} does not:")
+    print(f"\n{len(missing)} tests that {reference.name} passes and {runtime.name} does not:")
     print("".join(f"  {name} ({ours[name]})\n" for name in missing))
-    print(f"{len(gained)} tests that {runtime.runtime.name} passes and {reference.runtime.name} does not:")
+    print(f"{len(gained)} tests that {runtime.name} passes and {reference.name} does not:")
     print("".join(f"  {name} ({theirs[name]})\n" for name in gained))
     return 1 if missing else 0
 

@@ -144,6 +144,17 @@ def test_no_limit_needs_no_controller(resources: "dict[str, Any]") -> None:
     assert written(resources, ()) == []
 
 
+@pytest.mark.parametrize(
+    "idle", [{"cpu": {"idle": 1, "shares": 5}}, {"cpu": {"shares": 5}, "unified": {"cpu.idle": "1"}}]
+)
+def test_an_idle_group_has_no_weight(idle: "dict[str, Any]") -> None:
+    """The kernel refuses one, and to systemd one says that the group is not idle."""
+    resources = {**idle, "unified": {**idle.get("unified", {}), "cpu.weight": "8"}}
+    assert written(resources) == [("cpu.idle", "1")]
+    told = values.ignored(Resources.read(resources, "linux.resources"))
+    assert [path for path, _ in told] == ["linux.resources.cpu.shares", "linux.resources.unified.cpu.weight"]
+
+
 def test_what_is_ignored_is_told() -> None:
     resources = {
         "memory": {"kernel": 5, "kernelTCP": -1, "swappiness": 0, "disableOOMKiller": False},

@@ -1,7 +1,7 @@
 """Servers of the Container Runtime Interface in the guest, with the handlers pyruntime and runc, and crictl for them.
 
-containerd is Debian's and, where scripts/guest programs has built it, one of version 2; each with folders, a socket
-and a network of its own, so that neither is in the other's way nor in that of the engines beside them.
+containerd is Debian's and, where scripts/guest programs has built it, one of version 2, as is CRI-O; each with folders,
+a socket and a network of its own, so that none is in the others' way nor in that of the engines beside them.
 """
 
 import json
@@ -26,6 +26,10 @@ class Server:
     label = "cri-containerd.apparmor.d (enforce)"
     capabilities = "00000000a80425fb"
     states = "/run/containerd/runc/k8s.io"  # where the runtime's folders are
+    handler_of_pods = "pyruntime"  # as `crictl pods` tells it
+    seccomp = "0"  # the mode, for a pod that names no profile
+    reason_of_oom = "OOMKilled"
+    looks_at_create = False  # whether `crictl create` fails for a program that is not there
 
     def __init__(self, runtime: Path) -> None:
         program("crictl")
@@ -73,6 +77,11 @@ class Server:
 
     def load(self, *images: Path) -> None:
         raise NotImplementedError
+
+    def is_ours(self, id: str) -> bool:
+        """Whether a container was made by pyruntime, with systemd's cgroups."""
+        options = inspected(self, id)["info"]["runtimeOptions"]
+        return options["binary_name"].endswith("pyruntime") and options["systemd_cgroup"] is True
 
     def journal(self) -> str:
         return call("journalctl", "--unit", self.name, "-o", "cat", "--no-pager", "-n", "50").stdout
@@ -156,7 +165,56 @@ state = "/run/{name}"
         super().__init__(runtime)
 
 
-SERVERS: "tuple[type[Server], ...]" = (Containerd, Containerd2)
+class Crio(Server):
+    """CRI-O, whose images are podman's."""
+
+    name = "cri-o"
+    socket = "/run/crio/crio.sock"
+    scope = "crio-"
+    label = "crio-default (enforce)"
+    capabilities = "00000000000005fb"
+    states = "/run/pyruntime-crio"
+    handler_of_pods = ""
+    seccomp = "2"
+    reason_of_oom = "Error"  # with runc too
+    looks_at_create = True
+    config = """
+[crio.image]
+pause_image = "{pause}"
+pause_command = ""
+[crio.runtime]
+default_runtime = "runc"
+conmon = "/usr/bin/conmon"
+cgroup_manager = "systemd"
+pinns_path = "{pinns}"
+[crio.runtime.runtimes.pyruntime]
+runtime_path = "{runtime}"
+runtime_root = "{states}"
+[crio.runtime.runtimes.runc]
+runtime_path = "/usr/bin/runc"
+[crio.network]
+network_dir = "/etc/{name}"
+plugin_dirs = ["/usr/lib/cni"]
+"""
+
+    def start(self) -> None:
+        place = Path("/etc", self.name)
+        place.mkdir(exist_ok=True)
+        write_network(place, 90)
+        pinns, crio = program("pinns"), program("crio")
+        values = {"pause": PAUSE, "pinns": pinns, "runtime": self.runtime, "states": self.states, "name": self.name}
+        (place / "crio.conf").write_text(self.config.format(**values))
+        self.begin(crio, "--config", f"{place}/crio.conf", "--config-dir", f"{place}/none")
+
+    def load(self, *images: Path) -> None:
+        for image in images:
+            done("podman", "load", "--quiet", "--input", str(image))
+
+    def is_ours(self, id: str) -> bool:
+        return Path(self.states, id).is_dir()
+
+
+SERVERS: "tuple[type[Server], ...]" = (Containerd, Containerd2, Crio)
 
 
 def write_network(folder: Path, subnet: int) -> None:

@@ -166,7 +166,8 @@ def test_updated(rt: Runtime, started: Started) -> None:
     assert shown(unit_of(id), *wanted) == wanted
     files = {"memory.max": str(96 * MIB), "pids.max": "30", "cpu.max": "20000 100000", "cpuset.cpus": "0"}
     assert {file: (directory(id) / file).read_text().strip() for file in files} == files
-    assert rt("update", "--cpu-idle", "1", id).rc == 0
+    result = rt("update", "--cpu-idle", "1", "--cpu-share", "200", id)
+    assert (result.rc, "cpu.shares is not applied: unable to apply both" in result.err) == (0, True), result
     assert (directory(id) / "cpu.idle").read_text() == "1\n"
     assert rt("update", "--cpu-idle", "0", "--cpu-share", "1024", id).rc == 0
     wait_until(lambda: (directory(id) / "cpu.idle").read_text() == "0\n", "it is not idle any more")

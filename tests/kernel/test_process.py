@@ -1,8 +1,13 @@
-"""Forking by clone3: only a process of one thread may."""
+"""Forking by clone3, which only a process of one thread may, and closing without close_range(2)."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from pyruntime.kernel import process
 
 ROOT = Path(__file__).resolve().parents[2]
 FORK = """
@@ -38,3 +43,26 @@ def test_a_process_with_threads_does_not_fork_a_container() -> None:
 
 def test_a_process_without_threads_does() -> None:
     assert forked(threads=False) == "status 1\n"
+
+
+@pytest.mark.parametrize("errno", [1, 38])
+@pytest.mark.parametrize("listed", [True, False])
+def test_descriptors_are_closed_where_the_call_is_not_to_be_had(
+    monkeypatch: pytest.MonkeyPatch, errno: int, listed: bool
+) -> None:
+    """Also where what is found at /proc tells nothing: by then it may be a folder of an image."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno, os.strerror(errno))
+
+    monkeypatch.setattr(process, "syscall", refuse)
+    for number in (900, 905, 906):
+        os.dup2(0, number)
+    try:
+        with monkeypatch.context() as inner:
+            if not listed:
+                inner.setattr(process.os, "listdir", lambda _: ["fake"])
+            process.close_range(900, 905)
+        assert [number for number in (900, 905, 906) if Path(f"/proc/self/fd/{number}").exists()] == [906]
+    finally:
+        os.close(906)
