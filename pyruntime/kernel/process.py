@@ -48,6 +48,18 @@ def clone3(flags: int, cgroup: "int | None" = None, sibling: bool = False) -> in
     # A stage process comes from such a fork itself, and the /proc it has entered may not show it.
     if not sibling and len(os.listdir("/proc/self/task")) > 1:
         raise SystemError("a process with threads must not fork a container")
+    return _clone(flags, cgroup, sibling)
+
+
+def fork() -> int:
+    """fork(2) without a look at /proc, which may be an image's own: os.fork of Python 3.12 counts threads there.
+
+    For a process of one thread. Raises OSError.
+    """
+    return _clone(0)
+
+
+def _clone(flags: int, cgroup: "int | None" = None, sibling: bool = False) -> int:
     tid = _tid_address()
     if tid:
         flags |= _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID

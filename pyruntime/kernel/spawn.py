@@ -10,7 +10,7 @@ import select
 import time
 
 from pyruntime.kernel.pidfd import pidfd_open
-from pyruntime.kernel.process import exit_status, reset_signals
+from pyruntime.kernel.process import exit_status, fork, reset_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def run(
     Raises OSError when it can't be executed and TimedOut when its time is over (it and its group are killed).
     """
     pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(4)]
-    pid = os.fork()
+    pid = fork()
     if pid == 0:
         _child(path, argv, env, pipes, before)
     (in_r, in_w), (out_r, out_w), (err_r, err_w), (fail_r, fail_w) = pipes

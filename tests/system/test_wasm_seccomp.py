@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -100,7 +101,8 @@ def test_a_user_namespace(rt: Runtime, wasm: Wasm) -> None:
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="measured on x86_64 only")
 def test_only_what_is_listed_is_called_and_nothing_of_it_refused(wasm: Wasm) -> None:
     """Measured again: a newer engine or C library may have come."""
-    done = subprocess.run([ROOT / "scripts/wasm-calls", wasm.engine], capture_output=True, text=True, timeout=300)
+    command = [sys.executable, ROOT / "scripts/wasm-calls", wasm.engine]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     seen = {line.split("\t")[0] for line in done.stdout.splitlines()}
     refused = {call for call in seen if call.endswith("(refused)")}

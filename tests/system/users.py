@@ -39,6 +39,8 @@ def readable_tree(folder: Path) -> Path:
     """The launcher of a copy of this tree that everybody may read."""
     for name in ("bin", "pyruntime"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc", "*.pack"))
+    for engine in ROOT.glob(".venv/lib/python3*/site-packages/wasmtime"):
+        shutil.copytree(engine, folder / engine.relative_to(ROOT))
     subprocess.run(["/usr/bin/python3", "-m", "compileall", "-q", folder / "pyruntime"], check=True)
     for path in (folder, *folder.rglob("*")):
         path.chmod(path.stat().st_mode | 0o444 | (0o111 if path.is_dir() else 0))
