@@ -82,8 +82,8 @@ def _command(case: Case, name: str, words: "tuple[str, ...]", folder: Path, busy
             entry["path"] = str(folder / entry["path"][1:])
     bundle.write()
     base = str(bundle.path)
-    # A shell makes what it runs in the background ignore SIGINT; what becomes of that in a container is no matter here.
-    words = ("env", "--default-signal=INT,QUIT", *words)
+    # What the caller ignores, as with nohup or in the background of a shell, is not what is compared here.
+    words = ("env", "--default-signal", *words)
     run = [*words, "--root", f"{base}/state", "run", "--bundle", base, *case.arguments, f"{harness.PREFIX}-{name}"]
     command = case.around.format(shlex.quote(shlex.join(run)) if "script" in case.around else shlex.join(run))
     reader = "" if "|" in case.around else "< /dev/null "
