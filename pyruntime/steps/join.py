@@ -71,17 +71,23 @@ class OpenCgroup(Step):
 
     def describe(self) -> str:
         return f"open cgroup {self.directory}" + (
-            "" if self.fixed else " (init's own, where that one only holds others)"
+            "" if self.fixed else " (init's own, where that one is gone or only holds others)"
         )
 
     def run(self, walker: "Walker") -> None:
-        directory = self.directory
-        if not self.fixed and read(f"{directory}/cgroup.subtree_control").strip():
-            directory = self._of_init()
+        directory = self.directory if self.fixed or self._takes_processes() else self._of_init()
         walker.fds["cgroup"] = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
+    def _takes_processes(self) -> bool:
+        """Not with controllers for its children (cgroup-v2.rst, "No Internal Process"), nor once init has left it and
+        somebody removed it.
+        """
+        try:
+            return not read(f"{self.directory}/cgroup.subtree_control").strip()
+        except FileNotFoundError:
+            return False
+
     def _of_init(self) -> str:
-        """A cgroup with controllers for its children takes no process (cgroup-v2.rst, "No Internal Process")."""
         for line in read(f"/proc/{self.container.pid}/cgroup").splitlines():
             if line.startswith("0::/") and not line.startswith("0::/.."):  # outside of what our cgroup namespace shows
                 return str(self.container.own.get("cgroupMount", "")) + line[3:]

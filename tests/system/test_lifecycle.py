@@ -377,6 +377,22 @@ def test_signals_right_at_the_start_are_forwarded(rt: Runtime, make: "Callable[.
         assert process.wait(20) == 9, base.with_suffix(".err").read_text()
 
 
+def test_exec_goes_where_init_went_whose_cgroup_is_gone(rt: Runtime, running: str) -> None:
+    """As with runc: who has the host's cgroups mounted may move itself, and the empty one is removed."""
+    pid, moved = rt.state(running)["pid"], Path(leaks.cgroup2_mount(), f"{running}-moved")
+    (own,) = [line[3:] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines() if line.startswith("0::")]
+    moved.mkdir()
+    (moved / "cgroup.procs").write_text(str(pid))
+    Path(f"{leaks.cgroup2_mount()}{own}").rmdir()
+    result = rt("exec", running, "true")
+    assert result.rc == 0, result
+    result = rt("exec", "--cgroup", "/", running, "true")
+    assert (result.rc, "no such file or directory" in result.err) == (255, True), result
+    assert rt("delete", "--force", running).rc == 0
+    harness.wait_until(lambda: (moved / "cgroup.procs").read_text() == "", "nobody is left")
+    moved.rmdir()
+
+
 @pytest.mark.parametrize("path", ["../..", "/../../", "a/../../..", "..", "/a/./.."])
 def test_exec_stays_below_the_containers_cgroup(rt: Runtime, running: str, path: str) -> None:
     result = rt("exec", "--cgroup", path, running, "true")
