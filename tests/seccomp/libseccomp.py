@@ -6,11 +6,15 @@ Nothing here knows our compiler. The profile is what config.json has, as plain J
 import ctypes
 import ctypes.util
 import os
+import signal
+import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
+PATIENCE = 20.0  # seconds that libseccomp is given for one profile; it takes milliseconds
+_DONE, _REFUSED = b"+", b"-"
 NAME = ctypes.util.find_library("seccomp")
 UNKNOWN = -1  # __NR_SCMP_ERROR
 OPTIMIZE = 8  # SCMP_FLTATR_CTL_OPTIMIZE
@@ -149,11 +153,46 @@ class Reference:
                 checked(code, f"rule_add {name}")
 
     def program(self, profile: "dict[str, Any]") -> bytes:
-        """The program. Raises Refused."""
+        """The program. Raises Refused, also where libseccomp comes to no end, as 2.5.4 does for some on s390x."""
+        ours, child = socket.socketpair()
+        with ours, child:
+            pid = os.fork()  # a loop in a C function can only be ended with its process
+            if pid == 0:
+                _answer(child, lambda: self._program(profile))
+            child.close()
+            ours.settimeout(PATIENCE)
+            try:
+                text = b"".join(iter(lambda: ours.recv(1 << 16), b""))
+            except TimeoutError:
+                raise Refused(f"no end within {PATIENCE:g} s") from None
+            finally:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+        if text[:1] == _REFUSED:
+            raise Refused(text[1:].decode())
+        if text[:1] != _DONE:
+            raise RuntimeError(text.decode() or "libseccomp ended its process")
+        return text[1:]
+
+    def _program(self, profile: "dict[str, Any]") -> bytes:
         with self.filter(profile) as context, tempfile.TemporaryFile() as file:
             checked(self.library.seccomp_export_bpf(context, file.fileno()), "export_bpf")
             file.seek(0)
             return file.read()
+
+
+def _answer(to: socket.socket, make: "Callable[[], bytes]") -> "NoReturn":
+    """What a forked process says, and its end."""
+    try:
+        text = _DONE + make()
+    except Refused as error:
+        text = _REFUSED + str(error).encode()
+    except Exception as error:
+        text = repr(error).encode()
+    try:
+        to.sendall(text)
+    finally:
+        os._exit(0)
 
 
 LOW = 0xFFFFFFFF
