@@ -111,15 +111,17 @@ def test_killing_the_command_gently_ends_the_step(buildkit: Buildkit) -> None:
 
 def test_parallel_polls_of_a_short_life(buildkit: Buildkit) -> None:
     """Whatever moment a poll meets, its answer is a state or says that there is none."""
-    buildkit.bundle.sh("sleep 0.3").write()
+    buildkit.bundle.sh("until [ -e /seen ] || [ $((i += 1)) -gt 1000 ]; do sleep 0.02; done; sleep 0.1").write()
     step = buildkit.popen(*buildkit.run_words(), stdin=subprocess.DEVNULL)
-    seen = set()
+    seen: "set[str]" = set()
     while step.poll() is None:
         ended = buildkit.call("--root", str(buildkit.root), "state", buildkit.id)
         if ended.rc:
             assert "does not exist" in ended.err or "half made or half deleted" in ended.err, ended
         else:
             seen.add(json.loads(ended.out)["status"])
+        if "running" in seen:
+            (buildkit.bundle.rootfs / "seen").touch()
         assert "Traceback" not in ended.err
         assert "internal error" not in ended.err
     assert step.returncode == 0
