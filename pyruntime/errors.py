@@ -14,6 +14,10 @@ Texts that engines match (docs/reference/errors.md) begin the line. An OSError n
 
 import posix as os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.steps.base import Step
+
 
 class Error(Exception):
     """A refusal or failure whose text may be shown as it is. `code` is the exit status, None for the verb's own."""
@@ -53,6 +57,10 @@ class Unsupported(Error):
 
 class StepError(Error):
     """A step failed. The text holds the step's own words, its number and what asked for it."""
+
+    def __init__(self, text: str, step: "Step", code: int | None = None) -> None:
+        super().__init__(text, code)
+        self.step = step
 
 
 def reason(error: OSError) -> str:

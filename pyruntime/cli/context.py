@@ -31,6 +31,7 @@ class Context:
     """One command: its options and arguments, its log, its state root."""
 
     def __init__(self, asked: Invocation, log: Log, watcher: "Watcher | None" = None) -> None:
+        self.verb = asked.verb or ""
         self.globals: Options = asked.globals
         self.options: Options = asked.options
         self.arguments = asked.arguments

@@ -96,14 +96,15 @@ class Options:
 class Invocation:
     """A command line, understood. `verb` is None if there was none, or a global `--help` or `--version` made it moot.
 
-    With `help` the arguments were not counted.
+    With `help` the arguments were not counted. `prog` is the name we were called by, without its folder.
     """
 
-    __slots__ = ("arguments", "globals", "help", "options", "verb")
+    __slots__ = ("arguments", "globals", "help", "options", "prog", "verb")
 
     def __init__(
-        self, globals: Options, verb: "str | None", options: Options, arguments: "list[str]", help: bool
+        self, prog: str, globals: Options, verb: "str | None", options: Options, arguments: "list[str]", help: bool
     ) -> None:
+        self.prog = prog.rpartition("/")[2]
         self.globals = globals
         self.verb = verb
         self.options = options
@@ -127,7 +128,7 @@ def parse(argv: "list[str]") -> Invocation:
 def _parse(argv: "list[str]", globals_: Options) -> Invocation:
     words = _read(iter(argv[1:]), globals_, GLOBALS, None)
     if not words or globals_.flag("help") or globals_.flag("version"):
-        return Invocation(globals_, None, Options(()), [], globals_.flag("help"))
+        return Invocation(argv[0], globals_, None, Options(()), [], globals_.flag("help"))
     verb = VERBS.get(words[0])
     if verb is None:
         raise _unknown_verb(words)
@@ -137,7 +138,7 @@ def _parse(argv: "list[str]", globals_: Options) -> Invocation:
     wants_help = options.flag("help")
     if not wants_help:
         _count(argv[0], verb, arguments)
-    return Invocation(globals_, verb.name, options, arguments, wants_help)
+    return Invocation(argv[0], globals_, verb.name, options, arguments, wants_help)
 
 
 def _read(words: "Iterator[str]", into: Options, table: "tuple[Option, ...]", verb: "Verb | None") -> "list[str]":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyruntime.cli.tracing import Tracing
+    from pyruntime.steps.base import Step
 
 _SETTINGS = "/etc/pyruntime.conf"
 _TRACED = ("create", "start", "run", "exec", "delete")
@@ -78,7 +79,7 @@ def _attempt(asked: Invocation, tracing: "Tracing | None" = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Error as error:
-        return _failed(log, context, asked, error.text, error.code)
+        return _failed(log, context, asked, error.text, error.code, getattr(error, "step", None))
     except OSError as error:
         return _failed(log, context, asked, explain_oserror(error), None)
     except (RecursionError, MemoryError) as error:
@@ -115,13 +116,20 @@ def _log(globals_: Options) -> Log:
     return Log(globals_.text("log"), globals_.text("log-format") or "text", level)
 
 
-def _failed(log: "Log | None", context: "Context | None", asked: Invocation, text: str, code: "int | None") -> int:
+def _failed(
+    log: "Log | None",
+    context: "Context | None",
+    asked: Invocation,
+    text: str,
+    code: "int | None",
+    step: "Step | None" = None,
+) -> int:
     """Tell the error once and give the exit status: the error's own, else 255 for exec and 1 for the rest.
 
     255 for `run` in the foreground too, if its program was found and can't be executed: runc's init ends so.
     """
     prefix = "exec failed: " if asked.verb == "exec" else ""
-    _say(log or _log_of(asked.globals), prefix + text, asked, context)
+    _say(log or _log_of(asked.globals), prefix + text, asked, context, step)
     if code is not None:
         return code
     return 255 if asked.verb == "exec" or (_of_execve(asked, text) and not asked.options.flag("detach")) else 1
@@ -132,21 +140,31 @@ def _of_execve(asked: "Invocation | None", text: str) -> bool:
     return asked is not None and asked.verb == "run" and text.startswith("exec ")
 
 
-def _say(log: Log, text: str, asked: "Invocation | None" = None, context: "Context | None" = None) -> None:
+def _say(
+    log: Log,
+    text: str,
+    asked: "Invocation | None" = None,
+    context: "Context | None" = None,
+    step: "Step | None" = None,
+) -> None:
     """One line for whoever runs us; the same with what belongs to it for who sits at a terminal."""
-    if log.on_terminal:
-        try:
+    try:
+        if log.on_terminal:
             from pyruntime.cli.terminal import told
 
             log.tell(told(asked, text, context))
             return
-        except Exception:  # no fault of the telling may hide what is to be told
-            pass
-    if _of_execve(asked, text) and log.bare:
-        from pyruntime.report.longform import Parts
+        if _of_execve(asked, text) and log.bare:
+            from pyruntime.report.longform import Parts
 
-        log.tell(Parts(text).error)  # as runc, which leaves the word to the container's process by then
-        return
+            log.tell(Parts(text).error)  # as runc, which leaves the word to the container's process by then
+            return
+        if asked is not None and asked.prog == "runc":
+            from pyruntime.cli.runcwords import wrapped
+
+            text = wrapped(asked.verb, text, step)
+    except Exception:  # no fault of the telling may hide what is to be told
+        pass
     log.error(text)
 
 

@@ -5,8 +5,6 @@ import posix as os
 
 from pyruntime.cli.context import Context
 from pyruntime.errors import Error
-from pyruntime.steps.base import HOST
-from pyruntime.steps.program import PassDescriptors
 from pyruntime.walk.walker import Walker
 
 TYPE_CHECKING = False
@@ -18,24 +16,12 @@ if TYPE_CHECKING:
 
 
 def tracer(context: Context, steps: "list[Step]") -> "Callable[[int, Step], None] | None":
-    """What tells the log of every step ahead of it, if it wants debug lines.
-
-    Steps of the process that becomes the container are told only to a log apart from stderr, which is the container's,
-    and only as long as it is open.
-    """
-    log = context.log
-    if not log.debugging:
+    """What tells the log of every step ahead of it, if it wants debug lines."""
+    if not context.log.debugging:
         return None
-    closed = next(index for index, step in enumerate(steps) if isinstance(step, PassDescriptors))
-    for step in steps:
-        if type(step).__name__ == "LoadSeccomp":
-            log.debug(f"seccomp filter flags: {vars(step)['flags']}")  # in runc's words, which scripts look for
+    from pyruntime.cli.debugging import tracer as debugging
 
-    def trace(index: int, step: "Step") -> None:
-        if step.lane == HOST or (log.apart and index <= closed):
-            log.debug(f"step {index + 1} of {len(steps)}: {step.lane}: {step.describe()} [{step.because}]")
-
-    return trace
+    return debugging(context, steps)
 
 
 def terminals(none: bool) -> "tuple[int, ...]":

@@ -160,10 +160,10 @@ class Walker:
             error = self._why_gone(error)
         self._undo(done)
         if isinstance(error, Failed):
-            raise StepError(self._named(error.text, error.index)) from None
+            raise StepError(self._named(error.text, error.index), self.steps[error.index]) from None
         if isinstance(error, (Error, OSError)):
-            code = error.code if isinstance(error, Error) else None
-            raise StepError(self._named(_detail(error, self.steps[self.index]), self.index), code) from None
+            code, step = error.code if isinstance(error, Error) else None, self.steps[self.index]
+            raise StepError(self._named(_detail(error, step), self.index), step, code) from None
         raise error
 
     def _tell(self, error: BaseException) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +65,33 @@ def test_the_flags_of_the_filter_are_told_in_runcs_words(host: Box) -> None:
     )
     done = host("--debug", "run", "-b", str(host.bundle), host.id())
     assert 'level=debug msg="seccomp filter flags: 2"' in done.stderr
+
+
+def test_what_scripts_look_for_in_runcs_log_is_said_in_its_order(host: Box) -> None:
+    name = host.id()
+    done = host("--debug", "create", "-b", str(host.bundle), name)
+    marks = ("nsexec container setup", "child process in init()", "init: closing the pipe to signal completion")
+    said = [line for line in done.stderr.splitlines() if any(f'msg="{mark}"' in line for mark in marks)]
+    assert [mark in line for mark, line in zip(marks, said, strict=True)] == [True] * 3
+    host.ok("start", name)
+    process = host.folder / "process.json"
+    process.write_text(json.dumps({"args": ["true"], "cwd": "/", "execCPUAffinity": {"initial": "0"}}))
+    done = host("--debug", "exec", "--process", str(process), name)
+    assert done.returncode == 0
+    marks = ("nsexec: affinity: 0x1", "nsexec container setup", "child process in init()", "setns_init: about to exec")
+    said = [line for line in done.stderr.splitlines() if any(f'msg="{mark}"' in line for mark in marks)]
+    assert [mark in line for mark, line in zip(marks, said, strict=True)] == [True] * 4
+
+
+def test_who_calls_us_runc_is_answered_as_by_runc(host: Box, tmp_path: Path) -> None:
+    link = tmp_path / "runc"
+    link.symlink_to(host.launcher)
+    same = Box(link, host.folder)
+    host.configure(process__args=["/nope"])
+    words = ("create", "-b", str(host.bundle))
+    plain = host.error(*words, host.id())
+    assert plain.startswith('exec: "/nope": ')
+    start = "runc create failed: unable to start container process: error during container init: "
+    assert same.error(*words, host.id()) == start + plain
+    assert same.error("run", "-b", "/nonexist", host.id()).startswith("runc run failed: --bundle /nonexist: ")
+    assert same.error("state", "nobody").startswith("container does not exist")
