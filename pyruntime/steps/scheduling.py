@@ -31,7 +31,8 @@ class SetScheduler(Step):
             )
         except OSError as error:
             hint = (
-                "; a deadline or real-time policy can't be used together with cpuset limits"
+                "; such a process scheduler can't be used together with AllowedCPUs: "
+                "remove linux.resources.cpu.cpus, or take a policy that is not SCHED_DEADLINE"
                 if error.errno == _EPERM
                 else ""
             )

@@ -20,10 +20,25 @@ HERE = Path(__file__).parent
 MARK = Path("/etc/pyruntime-guest")
 
 
-def pytest_collection_modifyitems(items: "list[pytest.Item]") -> None:
+# Tests of one group share a daemon, or a user's service manager, and run one after the other; the first word found counts.
+GROUPS = (
+    ("rootless", "user"), ("cri-containerd-1", "cri 1"), ("cri-containerd-2", "cri 2"), ("cri-o", "cri-o"),
+    ("docker", "docker"), ("podman", "podman"), ("buildah", "podman"), ("containerd", "containerd"),
+    ("nerdctl", "containerd"), ("buildkitd", "containerd"),
+)  # fmt: skip
+
+
+def group(nodeid: str) -> str:
+    """The group of a test, by the engine that its file or its parameter names; of no engine: the host's own."""
+    return next((name for word, name in GROUPS if word in nodeid), "host")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: "list[pytest.Item]") -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.guest)
+            if config.pluginmanager.hasplugin("xdist"):
+                item.add_marker(pytest.mark.xdist_group(group(item.nodeid)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
