@@ -5,6 +5,12 @@ from pyruntime.kernel import sched
 from pyruntime.steps.base import HOST, INIT, Step
 
 _EPERM, _EINVAL = 1, 22
+# Why, for a deadline policy and for others: sched_setattr(2).
+_PERMISSION = {
+    True: "; this process scheduler can't be used together with AllowedCPUs: remove linux.resources.cpu.cpus, "
+    "or take a policy that is not SCHED_DEADLINE",
+    False: "; it takes CAP_SYS_NICE on the host, which root in a user namespace does not have",
+}
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,12 +36,7 @@ class SetScheduler(Step):
                 s.policy, s.flags, s.nice or 0, s.priority or 0, s.runtime or 0, s.deadline or 0, s.period or 0
             )
         except OSError as error:
-            hint = (
-                "; such a process scheduler can't be used together with AllowedCPUs: "
-                "remove linux.resources.cpu.cpus, or take a policy that is not SCHED_DEADLINE"
-                if error.errno == _EPERM
-                else ""
-            )
+            hint = _PERMISSION[s.policy == "SCHED_DEADLINE"] if error.errno == _EPERM else ""
             raise Error(f"{self.because}: error setting scheduler: {explain_oserror(error)}{hint}") from None
 
 

@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 MARK = Path("/etc/pyruntime-guest")
 
 
-# Tests of one group share a daemon, or a user's service manager, and run one after the other; the first word found counts.
+# Tests of one group share a daemon, or a user's service manager, and run one after the other. The first word counts.
 GROUPS = (
     ("rootless", "user"), ("cri-containerd-1", "cri 1"), ("cri-containerd-2", "cri 2"), ("cri-o", "cri-o"),
     ("docker", "docker"), ("podman", "podman"), ("buildah", "podman"), ("containerd", "containerd"),

@@ -1,5 +1,6 @@
 """Steps that can be run without a container around them."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +9,16 @@ from typing import Any
 import pytest
 
 from pyruntime.config.hooks import Hook
+from pyruntime.config.process import Scheduler
 from pyruntime.errors import Error
+from pyruntime.kernel import sched
 from pyruntime.steps.base import HOST, INIT, Step
 from pyruntime.steps.devices import LinkDevices
 from pyruntime.steps.hooks import RunHook, environment, run_hook
 from pyruntime.steps.identity import BuildEnvironment
 from pyruntime.steps.pidfile import WritePidFile
 from pyruntime.steps.program import FindProgram
+from pyruntime.steps.scheduling import SetScheduler
 from pyruntime.steps.sysctl import sysctl_path
 from pyruntime.walk.walker import Walker
 
@@ -176,3 +180,18 @@ def test_entries_of_an_environment() -> None:
 
 def test_lanes_have_two_names() -> None:
     assert (HOST, INIT) == ("host", "init")
+
+
+@pytest.mark.parametrize(
+    ("policy", "what"), [("SCHED_DEADLINE", "remove linux.resources.cpu.cpus"), ("SCHED_FIFO", "takes CAP_SYS_NICE")]
+)
+def test_a_scheduler_that_is_not_permitted_says_what_it_takes(
+    policy: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "")
+
+    monkeypatch.setattr(sched, "set_attributes", refuse)
+    step = SetScheduler("process.scheduler", Scheduler(policy=policy))
+    with pytest.raises(Error, match=f"process.scheduler: error setting scheduler: operation not permitted; .*{what}"):
+        step.run(Walker([step]))
