@@ -1,6 +1,6 @@
 """critest, the conformance suite of the Container Runtime Interface, with pyruntime, and what fails with runc as well.
 
-Run in the guest: `scripts/guest run python3 -m tests.guest.critest [--server 1|2] [--focus REGEX] [--all]`.
+Run in the guest: `scripts/guest run python3 -m tests.guest.critest [--server N] [--focus REGEX] [--all]`.
 runc is given the specs that pyruntime does not pass, or with --all all of them, below the same server. It prints counts
 and each spec that one of them does not pass; the exit status is 1 if runc passes one that pyruntime does not.
 
@@ -10,6 +10,7 @@ Left out are specs of what no runtime has a part in: pulling images, and NRI's p
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ E2E, STAGING = "registry.k8s.io/e2e-test-images/", "gcr.io/k8s-staging-cri-tools
 SHELL = (E2E + "busybox:1.29-2", STAGING + "test-image-predefined-group:latest")
 WEB = (E2E + "nginx:1.14-2", E2E + "httpd:2.4.39-4")
 HOST_WEB = STAGING + "hostnet-nginx-amd64:latest"
+SETUID = E2E + "nonewprivs:1.3"
 _NGINX = """#!/bin/sh
 mkdir -p /var/run /www /usr/local/apache2/htdocs
 echo works > /www/index.html
@@ -56,7 +58,12 @@ def make_images(folder: Path) -> "list[Path]":
     (rootfs / "etc/group").write_text("root:x:0:\ndefault-user:x:1000:\ngroup-defined-in-image:x:50000:default-user\n")
     (rootfs / "root").mkdir()
     found: "list[Path]" = []
-    commands = {PAUSE: ("sh", "-c", UNTIL_TERM), HOST_WEB: ("nginx", "12003")}
+    add_setuid(rootfs)
+    commands = {
+        PAUSE: ("sh", "-c", UNTIL_TERM),
+        HOST_WEB: ("nginx", "12003"),
+        SETUID: ("sh", "-c", "echo Effective uid: $(/bin/setuid-id -u)"),
+    }
     commands.update(dict.fromkeys(WEB, ("nginx", "80", "master process")))  # which is looked for among its arguments
     for name in (*SHELL, *commands):
         found.append(folder / f"{len(found)}.tar")
@@ -64,11 +71,22 @@ def make_images(folder: Path) -> "list[Path]":
     return found
 
 
-def run(server: Server, handler: str, folder: Path, focus: str) -> "dict[str, str]":
+def add_setuid(rootfs: Path) -> None:
+    """id(1) with the setuid bit, which busybox gives up, and the libraries it needs."""
+    found = shutil.which("id") or sys.exit("no id on PATH")
+    told = subprocess.run(["ldd", found], capture_output=True, text=True, check=True).stdout
+    for library in re.findall(r"(?<=\s)/\S+", told):
+        (rootfs / library[1:]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, rootfs / library[1:])
+    shutil.copy(found, rootfs / "bin/setuid-id")
+    (rootfs / "bin/setuid-id").chmod(0o4755)
+
+
+def run(server: Server, handler: str, folder: Path, focus: str, skip: str = "") -> "dict[str, str]":
     """All specs with one handler: what became of each."""
     words = ["--runtime-endpoint", f"unix://{server.socket}", "--runtime-handler", handler]
     limits = ["--ginkgo.timeout", "6h", "--ginkgo.no-color", "--ginkgo.seed", "1"]
-    which = ["--ginkgo.skip", SKIPPED, *(["--ginkgo.focus", focus] if focus else [])]
+    which = ["--ginkgo.skip", "|".join(filter(None, (SKIPPED, skip))), *(["--ginkgo.focus", focus] if focus else [])]
     config = folder / "crictl.yaml"
     config.write_text("")
     log, results = folder / f"{handler}.log", folder / f"{handler}.xml"
@@ -111,8 +129,11 @@ def report(told: "dict[str, dict[str, str]]") -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--server", type=int, choices=(1, 2), default=1)
+    parser.add_argument(
+        "--server", type=int, choices=(1, 2, 3), default=1, help="containerd of the system, containerd 2, CRI-O"
+    )
     parser.add_argument("--focus", default="")
+    parser.add_argument("--skip", default="")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--results", type=Path)
     asked = parser.parse_args()
@@ -122,10 +143,11 @@ def main() -> int:
     server.start()
     with tempfile.TemporaryDirectory() as images:
         server.load(*make_images(Path(images)))
-    told = {"pyruntime": run(server, "pyruntime", folder, asked.focus)}
+    told = {"pyruntime": run(server, "pyruntime", folder, asked.focus, asked.skip)}
     failed = [name for name, what in told["pyruntime"].items() if what not in ("passed", "skipped")]
     if asked.all or failed:
-        told["runc"] = run(server, "runc", folder, asked.focus if asked.all else pattern(failed))
+        which = (asked.focus, asked.skip) if asked.all else (pattern(failed), "")
+        told["runc"] = run(server, "runc", folder, *which)
         if not asked.all:
             told["runc"] = {name: told["runc"][name] for name in failed if name in told["runc"]}
     server.end()
