@@ -6,7 +6,7 @@ returns 1 to allow. cgroup v2 keeps no list of rules: whatever the rules mean ha
 
 import _struct
 
-from pyruntime.errors import ConfigError
+from pyruntime.errors import ConfigError, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +68,30 @@ def _rule(index: int, device: "Any") -> Rule:
     access = sum(bit for letter, bit in _LETTERS.items() if letter in (device.access or ""))
     if not access:
         raise ConfigError(f"linux.resources.devices[{index}].access", 'empty; expected some of the letters "rwm"')
+    if _unknown(device) and not device.allow:
+        access = EVERY_ACCESS
     return Rule(device.allow, kind, _number(device.major), _number(device.minor), access)
+
+
+def _unknown(device: "Any") -> str:
+    """The letters of a rule's access that are no kind of access."""
+    return "".join(letter for letter in dict.fromkeys(device.access or "") if letter not in _LETTERS)
+
+
+def unknown_letters(devices: "Iterable[Any]") -> "list[tuple[str, str]]":
+    """(config path, what becomes of it) for every rule whose access has a letter that is none of "rwm".
+
+    Whatever was meant by it, the container may not do more for it: it allows nothing, and denies all there is.
+    """
+    return [
+        (
+            f"linux.resources.devices[{index}].access",
+            f'"{one_line(letters)}": no such kind of access; '
+            + ("ignored" if device.allow else 'the rule denies all of them, as "rwm" does'),
+        )
+        for index, device in enumerate(devices)
+        if (letters := _unknown(device))
+    ]
 
 
 def _number(number: "int | None") -> "int | None":

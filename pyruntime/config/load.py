@@ -4,13 +4,19 @@ import posix as os
 
 from pyruntime.config.jsontext import load, parse, read_all
 from pyruntime.config.process import Process
-from pyruntime.config.record import means
+from pyruntime.config.record import Record, maybe
 from pyruntime.errors import ConfigError, explain_oserror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.config.resources import Resources
     from pyruntime.config.spec import Config
+
+
+class _ProcessAlone(Record):
+    """What `exec` reads of a configuration: as `create` found it, and nothing else is checked."""
+
+    process: "Process | None" = maybe(Process.read)
 
 
 def load_config(path: str = "config.json") -> "Config":
@@ -20,10 +26,7 @@ def load_config(path: str = "config.json") -> "Config":
 
 def load_process_of(path: str) -> "Process | None":
     """The process alone of a bundle's configuration, if it has one. Raises ConfigError."""
-    for key, value in _object(_text(path), path).items():
-        if means(key, "process") and value is not None:
-            return Process.read(value, key)
-    return None
+    return _ProcessAlone.read(_object(_text(path), path), "").process
 
 
 def _text(path: str) -> bytes:

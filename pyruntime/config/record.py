@@ -9,7 +9,7 @@
 
 Keys that no field names are ignored, as the spec's section "Extensibility" demands; `null` is the same as absent. A key
 that differs in upper and lower case only is no such key: runc's JSON reader takes `nonewprivileges` for
-`noNewPrivileges`, and what it confines by must confine here too.
+`noNewPrivileges`, and what it confines by must confine here too; config/joined.py has what is there in two cases.
 A record is a value: it is never changed, `replace` makes a changed copy. Only what was given is stored in it, the rest
 shines through from the class, so `given` and `to_json` know the difference.
 """
@@ -85,6 +85,17 @@ def means(key: str, name: str) -> bool:
     return len(key) == len(name) and key.casefold() == name.casefold()
 
 
+def record_of(field: "_Field") -> "type[Record] | None":
+    """The kind of record that a field holds, None for other values, lists and maps."""
+    kind = getattr(field.check, "__self__", None)
+    return kind if isinstance(kind, type) and issubclass(kind, Record) else None
+
+
+def is_map(field: "_Field") -> bool:
+    """Whether a field is an object whose keys are names."""
+    return type(field.default) is _NoDict
+
+
 class Record:
     """The base: `read` checks and builds, the constructor builds without checks (for programs and tests)."""
 
@@ -116,11 +127,11 @@ class Record:
         if type(value) is not dict:
             raise wrong("an object", value, path)
         fields, content, prefix = cls._fields, {}, f"{path}." if path else ""
+        if not value.keys() <= fields.keys():
+            value = cls.once(value, prefix)
         for key, item in value.items():
             field = fields.get(key) or cls.folded(key)
             if field is not None and item is not None:
-                if field.name in content:
-                    raise ConfigError(prefix + key, "is there twice, in upper and lower case; remove one of them")
                 content[field.name] = field.check(item, prefix + key)
         for field in cls._needed:
             if field.name not in content:
@@ -128,6 +139,31 @@ class Record:
         self = cls.__new__(cls)
         self.__dict__.update(content)
         return self
+
+    @classmethod
+    def once(cls, value: "dict[str, object]", prefix: str) -> "dict[str, object]":
+        """The object with each key of the record once, whatever its case. Raises ConfigError where it has to choose."""
+        twice = [keys for keys in cls.spellings(value) if len(keys) > 1]
+        if not twice:
+            return value
+        from pyruntime.config.joined import join
+
+        return join(cls, value, twice, prefix)
+
+    @classmethod
+    def spellings(cls, value: "dict[str, object]") -> "list[list[str]]":
+        """For each key of the record that an object has (and not null): as what, in the object's order."""
+        found: "dict[_Field, list[str]]" = {}
+        for key, item in value.items():
+            field = cls.field(key)
+            if field is not None and item is not None:
+                found.setdefault(field, []).append(key)
+        return list(found.values())
+
+    @classmethod
+    def field(cls, key: str) -> "_Field | None":
+        """The field that a key names, in whatever case."""
+        return cls._fields.get(key) or cls.folded(key)
 
     @classmethod
     def folded(cls, key: str) -> "_Field | None":

@@ -72,6 +72,7 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         ),
         *_resctrl(config, request, facts, made=True),
         *_net_devices(config),
+        *rootfs.find(config, request, facts),
         *rootfs.tree(config, request, facts, cgroup),
         *devices.nodes(config, facts),
         *limits.apply(config, facts, cgroup, request.systemd),

@@ -15,6 +15,8 @@ from pyruntime.steps.base import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyruntime.steps.idmap import Prepared
 
 _CGROUP = ("cgroup", "cgroup2")  # the kernel's own name for it must not lead around what is made sure of for the other
@@ -34,35 +36,58 @@ def root_path(config: Config, bundle: str) -> str:
 
 
 def prepare(config: Config, request: Request, facts: Facts) -> "list[Step]":
-    """Host lane, before the fork: how to mount, and bind sources that init could not reach or not map."""
+    """Host lane, before the fork: how to mount, and bind sources whose ids the host maps."""
     found: "list[Step]" = []
     if facts.refused_mount_call and _has(config, "mount"):
         found.append(
             steps.UseMountCall("rule: old kernels, and filters that refuse new calls", facts.refused_mount_call)
         )
     mapped: "list[tuple[Mount, mountoptions.Options, Prepared]]" = []
-    for index, mount in enumerate(config.mounts):
-        because = f"mounts[{index}]"
-        options = mountoptions.parse(mount.options, f"{because}.options", mount.type)
-        slot = _slot(config, facts, index, mount, options)
-        if slot and not _late(config, request, index):
-            source = absolute(mount.source, request.bundle)
+    for index, mount, options, slot in _handed(config, request, facts):
+        if _is_mapped(mount, options) and not _has(config, "user"):
+            from pyruntime.steps.idmap import Prepared  # few mounts are
+            from pyruntime.steps.sources import PrepareMount
+
+            because, source = f"mounts[{index}]", absolute(mount.source, request.bundle)
             kind, _ = _propagation(config)
             place = inside(source, root_path(config, request.bundle)) or ""
-            found.append(_prepared(options)(because, source, options.bind != "bind", slot, kind, place))
-            if _is_mapped(mount, options):
-                from pyruntime.steps.idmap import Prepared  # few mounts are
-
-                mapped.append((mount, options, Prepared(because, source, slot, options.idmap == "ridmap")))
+            found.append(PrepareMount(because, source, options.bind != "bind", slot, kind, place))
+            mapped.append((mount, options, Prepared(because, source, slot, options.idmap == "ridmap")))
     return [*found, *_maps(config, mapped)]
 
 
-def _prepared(options: mountoptions.Options) -> "type[mounts.PrepareMount]":
-    if not options.copy_link:
-        return mounts.PrepareMount
-    from pyruntime.steps.links import PrepareLink  # few mounts are
+def find(config: Config, request: Request, facts: Facts) -> "list[Step]":
+    """Once init has its namespaces: the bind sources that it may not reach, being nobody outside of its own.
 
-    return PrepareLink
+    Those to be id-mapped are copied by init, for the same reason as the others: only then are their flags locked.
+    """
+    asked = list(_handed(config, request, facts)) if _has(config, "user") else []
+    if not asked:
+        return []
+    from pyruntime.steps.sources import CopySource, FindSources, OfferRoot, Source
+
+    sources, copies = [], []
+    mapped: "list[tuple[Mount, mountoptions.Options, Prepared]]" = []
+    for index, mount, options, slot in asked:
+        because, path = f"mounts[{index}]", absolute(mount.source, request.bundle)
+        place = inside(path, root_path(config, request.bundle)) or ""
+        sources.append(Source(because, path, slot, place, options.copy_link))
+        if _is_mapped(mount, options):
+            from pyruntime.steps.idmap import Prepared  # few mounts are
+
+            copies.append(CopySource(because, path, options.bind != "bind", slot, _propagation(config)[0]))
+            mapped.append((mount, options, Prepared(because, path, slot, options.idmap == "ridmap")))
+    because = sources[0].because
+    return [OfferRoot(because), FindSources(because, sources), *copies, *_maps(config, mapped, late=True)]
+
+
+def _handed(config: Config, request: Request, facts: Facts) -> "Iterator[tuple[int, Mount, mountoptions.Options, str]]":
+    """The bind mounts whose source comes to init in a slot: (index, mount, options, slot)."""
+    for index, mount in enumerate(config.mounts):
+        options = mountoptions.parse(mount.options, f"mounts[{index}].options", mount.type)
+        slot = _slot(config, facts, index, mount, options)
+        if slot and not _late(config, request, index):
+            yield index, mount, options, slot
 
 
 def _bound(options: mountoptions.Options) -> "type[mounts.BindMount]":
@@ -73,19 +98,18 @@ def _bound(options: mountoptions.Options) -> "type[mounts.BindMount]":
     return CopyLink
 
 
-def _maps(config: Config, mapped: "list[tuple[Mount, mountoptions.Options, Prepared]]") -> "list[Step]":
+def _maps(
+    config: Config, mapped: "list[tuple[Mount, mountoptions.Options, Prepared]]", late: bool = False
+) -> "list[Step]":
     if not mapped:
         return []
     from pyruntime.plan import idmap
 
-    return idmap.steps(config, mapped)
+    return idmap.steps(config, mapped, late)
 
 
 def _slot(config: Config, facts: Facts, index: int, mount: Mount, options: mountoptions.Options) -> str:
-    """The slot of a bind source that the host lane opens, "" for one that init opens itself.
-
-    mount(2) binds nothing from another mount namespace: there init has to reach its sources.
-    """
+    """The slot of a bind source that the host lane opens, "" for one that init opens itself."""
     if not _is_bind(mount, options):
         return ""
     if _is_mapped(mount, options):
@@ -93,8 +117,7 @@ def _slot(config: Config, facts: Facts, index: int, mount: Mount, options: mount
 
         idmap.check(options, f"mounts[{index}]", facts)
         return f"mount:{index}"
-    hidden = _has(config, "user") and facts.euid == 0 and not facts.refused_mount_call
-    return f"mount:{index}" if hidden else ""
+    return f"mount:{index}" if _has(config, "user") and facts.euid == 0 else ""
 
 
 def destination(config: Config, bundle: str, mount: Mount) -> str:
@@ -119,12 +142,13 @@ def _late_source(
     """Init opens such a source when its turn comes, and the host maps the ids of the copy."""
     from pyruntime.plan import idmap
     from pyruntime.steps.idmap import Prepared
+    from pyruntime.steps.sources import OpenSource
 
     because, mount = f"mounts[{index}]", config.mounts[index]
     source = absolute(mount.source, request.bundle)
     place = inside(source, root_path(config, request.bundle)) or ""
     mapped = [(mount, options, Prepared(because, source, slot, options.idmap == "ridmap"))]
-    opened = mounts.OpenSource(because, source, options.bind != "bind", slot, place)
+    opened = OpenSource(because, source, options.bind != "bind", slot, place)
     return [opened, *idmap.steps(config, mapped, late=True)]
 
 
@@ -296,7 +320,7 @@ def _bind(
         options.flagged,
         words,
         slot,
-        keep=_has(config, "user"),
+        mapped=_is_mapped(mount, options),
         place=inside(source, root_path(config, request.bundle)) or "",
     )
     return [*found, bind]

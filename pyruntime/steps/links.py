@@ -4,13 +4,14 @@ import posix as os
 
 from pyruntime.errors import Error, reason
 from pyruntime.kernel import paths
-from pyruntime.steps.mounts import BindMount, PrepareMount
+from pyruntime.steps.mounts import BindMount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.walk.walker import Walker
 
 _EINVAL = 22
+_S_IFMT, _S_IFLNK = 0o170000, 0o120000
 
 
 def _target(because: str, source: str) -> str:
@@ -23,17 +24,6 @@ def _target(because: str, source: str) -> str:
         raise Error(f"{because}.source {source}: {reason(error)}") from None
 
 
-class PrepareLink(PrepareMount):
-    """Read the symlink with the host's rights, or open what is none."""
-
-    def run(self, walker: "Walker") -> None:
-        target = _target(self.because, self.source)
-        if target:
-            walker.texts[self.slot] = target
-        else:
-            super().run(walker)
-
-
 class CopyLink(BindMount):
     """The same symlink in the container, or a bind mount of what is none."""
 
@@ -41,7 +31,7 @@ class CopyLink(BindMount):
         return super().describe() + "; if that is a symlink, make one with the same text"
 
     def run(self, walker: "Walker") -> None:
-        target = walker.texts.pop(self.slot, "") if self.slot else _target(self.because, self.source)
+        target = self._text(walker) if self.slot else _target(self.because, self.source)
         if not target:
             super().run(walker)
             return
@@ -52,6 +42,16 @@ class CopyLink(BindMount):
             self._check(parent, name, target)
         finally:
             os.close(parent)
+
+    def _text(self, walker: "Walker") -> str:
+        """Of the link that the host has found, "" if it has found another file."""
+        fd = walker.fds[self.slot]
+        if os.fstat(fd).st_mode & _S_IFMT != _S_IFLNK:
+            return ""
+        try:
+            return os.readlink("", dir_fd=fd)
+        finally:
+            walker.close_fd(self.slot)
 
     def _check(self, parent: int, name: str, target: str) -> None:
         try:

@@ -4,7 +4,7 @@ import posix as os
 
 from pyruntime.errors import Error, reason
 from pyruntime.kernel import mounts, paths
-from pyruntime.steps.base import HOST, Step
+from pyruntime.steps.base import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,59 +36,6 @@ def is_directory(fd: int) -> bool:
     return os.fstat(fd).st_mode & _S_IFMT == _S_IFDIR
 
 
-class PrepareMount(Step):
-    """Open a bind source with the host's rights, for an init that could not reach it from its user namespace."""
-
-    lane = HOST
-
-    def __init__(self, because: str, source: str, recursive: bool, slot: str, kind: str, place: str = "") -> None:
-        """`kind`: the propagation that every mount of init gets. `place`: where in the container's root it lies."""
-        super().__init__(because)
-        self.source = source
-        self.recursive = recursive
-        self.slot = slot
-        self.kind = kind
-        self.place = place
-
-    def describe(self) -> str:
-        return f"open the mount source {self.source} on the host"
-
-    def run(self, walker: "Walker") -> None:
-        tree = self._open()
-        for kind in dict.fromkeys(("slave", self.kind)):  # what init mounts below it is never seen on the host
-            mounts.set_attributes(tree, 0, propagation=mounts.PROPAGATION[kind], recursive=True)
-        walker.fds[self.slot] = tree
-
-    def _open(self) -> int:
-        if not self.place:
-            return open_source(self.because, self.source, self.recursive)
-        rootfs = self.source.removesuffix(self.place)
-        root = os.open(rootfs, paths.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            return open_source(self.because, self.source, self.recursive, root, self.place)
-        finally:
-            os.close(root)
-
-
-class OpenSource(Step):
-    """Open a bind source that an earlier mount of this container has made, for the host to map its ids."""
-
-    def __init__(self, because: str, source: str, recursive: bool, slot: str, place: str) -> None:
-        super().__init__(because)
-        self.source = source
-        self.recursive = recursive
-        self.slot = slot
-        self.place = place
-
-    def describe(self) -> str:
-        return f"open the mount source {self.source}, which is {self.place} in the container"
-
-    def run(self, walker: "Walker") -> None:
-        root = walker.fds["root"]
-        walker.fds[self.slot] = open_source(self.because, self.source, self.recursive, root, self.place)
-        walker.give(self.slot)
-
-
 def open_source(because: str, source: str, recursive: bool, root: int = -1, place: str = "") -> int:
     """A detached copy of a bind source. Raises Error that names it.
 
@@ -103,8 +50,24 @@ def open_source(because: str, source: str, recursive: bool, root: int = -1, plac
         finally:
             os.close(fd)
     except OSError as error:
-        where = " (on the host)" if error.errno in (_ENOENT, _ENOTDIR) else ""
-        raise Error(f"{because}.source {source}: {reason(error)}{where}") from None
+        raise _unopened(because, source, recursive, error) from None
+
+
+def copied(because: str, source: str, recursive: bool, fd: int) -> int:
+    """A detached copy of a bind source that is open. Raises Error that names it."""
+    try:
+        return mounts.open_tree("", recursive, dir_fd=fd)
+    except OSError as error:
+        raise _unopened(because, source, recursive, error) from None
+
+
+def _unopened(because: str, source: str, recursive: bool, error: OSError) -> Error:
+    hint = " (on the host)" if error.errno in (_ENOENT, _ENOTDIR) else ""
+    if error.errno == _EINVAL:
+        hint = "; it is unbindable, or of another mount namespace" + (
+            "" if recursive else ", or mounts below it cover what a user namespace may not uncover: use rbind"
+        )
+    return Error(f"{because}.source {source}: {reason(error)}{hint}")
 
 
 class MountStep(Step):
@@ -129,7 +92,7 @@ class MountStep(Step):
             raise
         finally:
             os.close(target)
-        _below(mount_fd, self.attributes)
+        _below(self.because, self.destination, mount_fd, self.attributes)
 
 
 IN_PROC = (
@@ -157,13 +120,13 @@ class BindMount(MountStep):
         flagged: bool,
         words: str,
         slot: str = "",
-        keep: bool = False,
+        mapped: bool = False,
         place: str = "",
     ) -> None:
-        """`keep`: flags of the source are as locked. `place`: where in the container's root the source lies, if so."""
+        """`slot`: it is open there, or, `mapped`, a copy of it is. `place`: where in the container's root it lies."""
         super().__init__(because, destination, attributes)
         self.place = place
-        self.keep = keep
+        self.mapped = mapped
         self.source = source
         self.recursive = recursive
         self.flagged = flagged
@@ -174,7 +137,7 @@ class BindMount(MountStep):
         return f"bind {self.source} on {self.destination}" + (f" ({self.words})" if self.words else "")
 
     def run(self, walker: "Walker") -> None:
-        tree = walker.fds.pop(self.slot) if self.slot else self._open(walker.fds["root"])
+        tree = self._open(walker)
         folder = is_directory(tree)
         try:
             target = (paths.make_directory if folder else paths.make_file)(walker.fds["root"], self.destination)
@@ -185,8 +148,16 @@ class BindMount(MountStep):
         self._attach(tree, target)
         os.close(tree)
 
-    def _open(self, root: int) -> int:
-        return open_source(self.because, self.source, self.recursive, root, self.place)
+    def _open(self, walker: "Walker") -> int:
+        if not self.slot:
+            return open_source(self.because, self.source, self.recursive, walker.fds["root"], self.place)
+        fd = walker.fds.pop(self.slot)
+        if self.mapped:
+            return fd
+        try:
+            return copied(self.because, self.source, self.recursive, fd)
+        finally:
+            os.close(fd)
 
     def _in_the_way(self, folder: bool) -> str:
         """What keeps a destination from being made: it is a file already, or lies below one."""
@@ -201,8 +172,6 @@ class BindMount(MountStep):
         asked = self.attributes
         on, off = asked.set & ~_ATIMES, asked.clear & ~_ATIMES
         others = mounts.RDONLY | mounts.NOSUID | mounts.NODEV | mounts.NOEXEC | mounts.NOSYMFOLLOW
-        if self.keep:  # of a source that the host opened none is locked, and the container's root must not profit
-            others = mounts.NOSYMFOLLOW  # which is never locked
         if asked.atimes:
             on, off = on | _access_times(asked.atimes), off | _ATIMES
         try:
@@ -213,9 +182,26 @@ class BindMount(MountStep):
             try:
                 mounts.set_attributes(tree, on, off | (mounts.NOSYMFOLLOW & ~on))
             except OSError:
-                raise Error(
-                    f"{self.because}: cannot clear locked flags of {self.source}: operation not permitted"
-                ) from None
+                raise self._locked(tree, on, off) from None
+
+    def _locked(self, tree: int, on: int, off: int) -> Error:
+        """Which of the flags it was: the kernel says so for each, as the copy is of no use any more."""
+        tried = [(flag, name, 0) for flag, name in _LOCKABLE if off & flag & ~on]
+        if off & mounts.ATIME_FIELD:
+            tried.append((_ATIMES, "the kind of access times", on & _ATIMES))
+        names = [name for flag, name, kind in tried if _is_locked(tree, kind, flag)]
+        return locked(self.because, self.source, names)
+
+
+_LOCKABLE = ((mounts.RDONLY, "ro"), (mounts.NOSUID, "nosuid"), (mounts.NODEV, "nodev"), (mounts.NOEXEC, "noexec"))
+
+
+def _is_locked(tree: int, on: int, off: int) -> bool:
+    try:
+        mounts.set_attributes(tree, on, off)
+    except OSError:
+        return True
+    return False
 
 
 def _access_times(kinds: int) -> int:
@@ -242,8 +228,10 @@ class Remount(Step):
         atime = mounts.ATIME_FIELD if (asked.set | asked.clear) & mounts.ATIME_FIELD else 0
         try:
             mounts.set_attributes(fd, asked.set, asked.clear | atime)
-            _below(fd, asked)
+            _below(self.because, self.destination, fd, asked)
         except OSError as error:
+            if error.errno == _EPERM:
+                raise locked(self.because, f"the mount at {self.destination}", []) from None
             if error.errno != _EINVAL:
                 raise
             raise Error(f"{self.because}: nothing is mounted at {self.destination}; mount it, then remount") from None
@@ -251,12 +239,24 @@ class Remount(Step):
             os.close(fd)
 
 
-def _below(mount_fd: int, asked: Attributes) -> None:
+def _below(because: str, destination: str, mount_fd: int, asked: Attributes) -> None:
     """Propagation and recursive attributes, which go for an attached mount and what is below it."""
     for kind, recursive in asked.propagation:
         mounts.set_attributes(mount_fd, 0, propagation=kind, recursive=recursive)
     if asked.recursive_set or asked.recursive_clear:
-        mounts.set_attributes(mount_fd, asked.recursive_set, asked.recursive_clear, recursive=True)
+        try:
+            mounts.set_attributes(mount_fd, asked.recursive_set, asked.recursive_clear, recursive=True)
+        except PermissionError:
+            raise locked(because, f"the mounts at and below {destination}", []) from None
+
+
+def locked(because: str, what: str, names: "list[str]") -> Error:
+    """The kernel's refusal to take back what the host, or the user namespace around, has made of a mount."""
+    which = f" ({', '.join(names)})" if names else ""
+    return Error(
+        f"{because}.options: cannot clear locked flags of {what}{which}: operation not permitted in a user namespace; "
+        "leave out the option, or mount the source otherwise on the host"
+    )
 
 
 class MountFilesystem(MountStep):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MAX = 65536
 _TEXT_MAX = 32768
-_FDS_MAX = 16
+FDS_MAX = 16  # in one datagram
 _WORDS_MAX = 4095  # a page, less a zero byte
 _GONE = (32, 104, 107, 111)  # EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED
 
@@ -88,7 +88,7 @@ class Channel:
         while True:
             try:
                 data, ancillary, flags, _ = self.end.recvmsg(
-                    _MAX, _socket.CMSG_SPACE(4 * _FDS_MAX), _socket.MSG_CMSG_CLOEXEC
+                    _MAX, _socket.CMSG_SPACE(4 * FDS_MAX), _socket.MSG_CMSG_CLOEXEC
                 )
                 break
             except InterruptedError:
@@ -98,7 +98,7 @@ class Channel:
         if not data:
             raise PeerGone("the other process has ended")
         if flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
-            raise SystemError(f"a message of the other process is longer than {_MAX} bytes or {_FDS_MAX} descriptors")
+            raise SystemError(f"a message of the other process is longer than {_MAX} bytes or {FDS_MAX} descriptors")
         if data[:1] == b"F":
             raise Failed(_struct.unpack("I", data[1:5])[0], data[5:].decode("utf-8", "surrogateescape"))
         return (data[:1], *_unpack(data[1:].decode(), ancillary))

@@ -8,7 +8,7 @@ import posix as os
 
 from pyruntime.errors import Error, StepError, explain_oserror
 from pyruntime.steps.base import HOST, INIT, Step
-from pyruntime.walk.channel import Channel, Failed, PeerGone, pair
+from pyruntime.walk.channel import FDS_MAX, Channel, Failed, PeerGone, pair
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Walker:
         self.unfinished = False
         self._gift_values: "list[str]" = []
         self._gift_fds: "list[str]" = []
+        self._parting: "list[str]" = []
 
     def open_channel(self) -> None:
         """Make the socketpair; before the fork."""
@@ -63,6 +64,11 @@ class Walker:
         """Let the value or descriptor in this slot travel with the next baton."""
         (self._gift_values if name in self.values else self._gift_fds).append(name)
 
+    def hand(self, name: str) -> None:
+        """As `give`, for a descriptor that is ours no more then."""
+        self.give(name)
+        self._parting.append(name)
+
     def promised_fds(self) -> "list[int]":
         """The descriptors that are to travel with the next baton; they must stay open until then."""
         return [self.fds[name] for name in self._gift_fds]
@@ -72,9 +78,13 @@ class Walker:
         if self.channel is None:
             return
         values = {name: self.values[name] for name in self._gift_values}
-        fds = {name: self.fds[name] for name in self._gift_fds}
-        self.channel.send(kind, values, fds)
+        while len(self._gift_fds) > FDS_MAX:  # as news, ahead of the baton
+            self.channel.send(b"N", {}, {name: self.fds[name] for name in self._gift_fds[:FDS_MAX]})
+            self._gift_fds = self._gift_fds[FDS_MAX:]
+        self.channel.send(kind, values, {name: self.fds[name] for name in self._gift_fds})
         self._gift_values, self._gift_fds = [], []
+        while self._parting:
+            self.close_fd(self._parting.pop())
 
     def take(self, at_once: bool = False) -> bytes:
         """Wait for the other lane's next word and keep what it brings; returns its kind. Raises Failed, PeerGone.

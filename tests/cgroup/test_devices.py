@@ -157,3 +157,22 @@ def test_from_spec_refuses(rule: "dict[str, str]", path: str) -> None:
     with pytest.raises(ConfigError) as caught:
         devices.from_spec([spec(), spec(**rule)])
     assert caught.value.path == f"linux.resources.{path}"
+
+
+def test_a_letter_that_is_no_kind_of_access_allows_nothing_and_denies_all() -> None:
+    asked = [spec(access="rx"), spec(allow=False, type="c", major=1, access="rwa"), spec(access="w")]
+    rules = devices.from_spec(asked)[: len(asked)]
+    assert [repr(rule) for rule in rules] == ["allow a *:* r", "deny c 1:* rwm", "allow a *:* w"]
+    assert devices.unknown_letters(asked) == [
+        ("linux.resources.devices[0].access", '"x": no such kind of access; ignored'),
+        (
+            "linux.resources.devices[1].access",
+            '"a": no such kind of access; the rule denies all of them, as "rwm" does',
+        ),
+    ]
+
+
+@pytest.mark.parametrize("access", ["", "a", "RWM"])
+def test_letters_none_of_which_means_anything_are_refused(access: str) -> None:
+    with pytest.raises(ConfigError):
+        devices.from_spec([spec(access=access)])

@@ -213,9 +213,68 @@ def test_what_folds_to_more_letters_is_another_key() -> None:
 def test_a_key_in_two_cases_is_refused() -> None:
     """Readers differ in which of them counts, and one may confine less than the other."""
     for first, second in (("name", "Name"), ("Name", "name"), ("NAME", "Name")):
-        with pytest.raises(ConfigError, match=f"^{second}: is there twice, in upper and lower case; remove one"):
+        problem = f"is there twice, in upper and lower case: also as {first}; remove one of them"
+        with pytest.raises(ConfigError, match=f"^{second}: {problem}$"):
             Sample.read({first: "n", second: "m"}, "")
     assert Sample.read({"name": "n", "Name": None}, "").name == "n"
+
+
+class Outer(Record):
+    sample: "Sample | None" = maybe(Sample.read)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"name": "n"}, {"Count": 1}),
+        ({"COUNT": 1}, {"name": "n"}),
+        ({"name": "n", "count": None}, {"count": 1, "Name": None}),
+        ({"name": "n", "unknown": 1}, {"count": 1, "unknown": 2}),
+    ],
+)
+def test_objects_under_a_key_in_two_cases_are_joined(one: "dict[str, object]", other: "dict[str, object]") -> None:
+    """As runc's reader fills one structure from both; what is needed may be in either."""
+    expected = Outer(sample=Sample(name="n", count=1))
+    assert Outer.read({"sample": one, "Sample": other}, "") == expected
+    assert Outer.read({"SAMPLE": one, "unknown": 1, "Sample": other}, "") == expected
+    assert Outer.read({"sample": one, "SAMPLE": {}, "Sample": other}, "") == expected
+
+
+def test_joining_goes_on_below() -> None:
+    class Top(Record):
+        outer: "Outer | None" = maybe(Outer.read)
+
+    one = {"sample": {"name": "n", "inner": {"number": 1}, "map": {"a": "1"}}}
+    read = Top.read({"outer": one, "Outer": {"Sample": {"Map": {"A": "2"}, "words": ["w"]}}}, "")
+    inner = Inner(number=1)
+    assert read == Top(outer=Outer(sample=Sample(name="n", inner=inner, words=["w"], map={"a": "1", "A": "2"})))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "path"),
+    [
+        ({"name": "n"}, {"name": "n"}, "at.Sample.name"),
+        ({"name": "n", "count": 1}, {"Count": 2}, "at.Sample.Count"),
+        ({"name": "n", "inner": {"number": 1}}, {"Inner": {"NUMBER": 2}}, "at.Sample.Inner.NUMBER"),
+        ({"name": "n", "words": []}, {"words": ["a"]}, "at.Sample.words"),
+        ({"name": "n", "inners": [{"number": 1}]}, {"inners": []}, "at.Sample.inners"),
+        ({"name": "n", "map": {"k": "1"}}, {"map": {"k": "1"}}, "at.Sample.map"),
+        ({"name": "n"}, [], "at.Sample"),
+    ],
+)
+def test_what_is_set_in_both_cases_is_refused(one: "dict[str, object]", other: object, path: str) -> None:
+    for nothing in ({}, {"unknown": 1}):
+        with pytest.raises(ConfigError, match=rf"^{path}: is there twice, in upper and lower case: also as at\.sample"):
+            Outer.read({"sample": one, "Sample": other, **nothing}, "at")
+
+
+def test_an_error_in_what_is_joined_is_told_for_its_place() -> None:
+    with pytest.raises(ConfigError, match=r"^Sample\.Count: expected an integer"):
+        Outer.read({"sample": {"name": "n"}, "Sample": {"Count": "x"}}, "")
+    with pytest.raises(ConfigError, match=r"^sample\.name: "):
+        Outer.read({"sample": {"count": 1}, "Sample": {"words": []}}, "")
+    with pytest.raises(ConfigError, match=r"^sample\.Name: is there twice, .* also as sample\.name"):
+        Outer.read({"sample": {"name": "n", "Name": "m"}, "Sample": {}}, "")
 
 
 def test_names_of_a_map_are_no_keys() -> None:
@@ -230,6 +289,10 @@ def test_the_process_alone_is_found_under_the_same_keys(tmp_path: Path) -> None:
         process = load_process_of(str(file))
         assert process is not None
         assert process.args == ["true"]
+    file.write_text(json.dumps({"process": {"args": ["true"]}, "Process": {"Cwd": "/tmp"}, "linux": 5}))
+    process = load_process_of(str(file))
+    assert process is not None
+    assert (process.args, process.cwd) == (["true"], "/tmp")
     for text in ('{"proceß": {"args": ["true"]}}', '{"process": null}', "{}"):
         file.write_text(text)
         assert load_process_of(str(file)) is None

@@ -7,6 +7,7 @@ import pytest
 from pyruntime.errors import ConfigError
 from pyruntime.steps.base import Step
 from pyruntime.steps.idmap import MapMounts
+from pyruntime.steps.mounts import BindMount
 from tests.plan.made import document, facts, names, namespaces, plan
 
 MAPS = [{"containerID": 0, "hostID": 100000, "size": 1000}]
@@ -37,8 +38,10 @@ def test_mounts_of_one_map_share_a_step() -> None:
     assert [(each.because, each.recursive) for each in first.prepared] == [("mounts[0]", False), ("mounts[3]", True)]
     assert (second.uids, second.gids) == ([(5, 7, 1)], list(OWN))
     order = names(found)
-    assert order.count("PrepareMount") == 4
-    assert order.index("PrepareMount") < order.index("MapMounts") < order.index("Clone")
+    at = order.index("FindSources")
+    assert order[at + 1 : at + 7] == ["CopySource"] * 3 + ["MapMounts"] * 2 + ["SetRootPropagation"]
+    assert order.index("Clone") < at
+    assert [step.mapped for step in found if isinstance(step, BindMount)] == [True, False, True, True]
 
 
 def test_a_joined_user_namespace_is_open_by_then() -> None:
@@ -47,12 +50,14 @@ def test_a_joined_user_namespace_is_open_by_then() -> None:
     assert (step.uids, step.gids) == ([], [])
     assert "joined" in step.describe()
     order = names(found)
-    assert order.index("OpenNamespace") < order.index("MapMounts") < order.index("Clone")
+    assert order.index("OpenNamespace") < order.index("CopySource") < order.index("MapMounts")
 
 
 def test_without_a_user_namespace_only_mapped_mounts_are_prepared() -> None:
     found = mapped(bind(), bind(uidMappings=OTHER, gidMappings=OTHER), user="")
-    assert names(found).count("PrepareMount") == 1
+    order = names(found)
+    assert order.count("PrepareMount") == 1
+    assert order.index("PrepareMount") < order.index("MapMounts") < order.index("Clone")
     with pytest.raises(ConfigError, match=r"^mounts\[0\].options: \"idmap\" takes the id maps"):
         mapped(bind("idmap"), user="")
 

@@ -16,8 +16,9 @@ STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("namespaces", {"Clone", "LoadModule", "LeavePipes", "Join", "Unshare", "SetTimeOffsets", "ForkInit", "AdoptInit",
                     "WriteIdMap", "BecomeRoot", "Isolate", "JoinKeyring", "LoopbackUp", "OpenProcfs", "LabelKeyring",
                     "EnterResctrlGroup", "MoveNetDevices"}),
-    ("mounts", {"SetRootPropagation", "BindRoot", "BindMount", "MountFilesystem", "CopyUp", "MountCgroup", "Remount",
-                "MountLabelledMqueue", "OpenSource", "MapMounts (late)"}),
+    ("mounts", {"OfferRoot", "FindSources", "CopySource", "SetRootPropagation", "BindRoot", "BindMount",
+                "MountFilesystem", "CopyUp", "MountCgroup", "Remount", "MountLabelledMqueue", "OpenSource",
+                "MapMounts (late)"}),
     ("devices", {"MakeDevices", "LinkDevices"}),
     ("limits of the cgroup", {"ApplyLimits", "DelegateCgroup"}),
     ("hooks with the host's paths", {"SendPidfd", "hooks.prestart", "hooks.createRuntime", "hooks.createContainer"}),
@@ -124,6 +125,13 @@ VARIANTS: "dict[str, tuple[dict[str, Any], dict[str, Any]]]" = {
             "mounts": [
                 {"destination": "/a", "source": "/b", "options": ["bind"], "uidMappings": MAPS, "gidMappings": MAPS}
             ],
+        },
+        {},
+    ),
+    "id-mapped mount in a user namespace": (
+        {
+            **with_linux(namespaces=namespaces("user", *EVERY), uidMappings=MAPS, gidMappings=MAPS),
+            "mounts": [{"destination": "/a", "source": "/b", "options": ["bind", "idmap"]}],
         },
         {},
     ),

@@ -9,6 +9,7 @@ from pyruntime.kernel import mounts as m
 from pyruntime.steps import masks, mounts
 from pyruntime.steps import rootfs as steps
 from pyruntime.steps.base import Step
+from pyruntime.steps.sources import FindSources
 from tests.plan.made import document, facts, names, namespaces, plan, request
 
 MAPS = [{"containerID": 0, "hostID": 100000, "size": 65536}]
@@ -84,9 +85,16 @@ def test_sources_are_opened_by_the_host_for_a_user_namespace(user: str) -> None:
     linux = {"namespaces": namespaces(user, "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
     config = document(linux=linux, mounts=[{"destination": "/a", "source": "/b", "options": ["bind"]}])
     found = plan(config)
-    assert the(found, mounts.PrepareMount).slot == the(found, mounts.BindMount).slot != ""
+    order = names(found)
+    at = order.index("OfferRoot")
+    assert order[at : at + 3] == ["OfferRoot", "FindSources", "SetRootPropagation"]
+    assert at > max(order.index(name) for name in ("Clone", "Isolate"))
+    (source,) = the(found, FindSources).sources
+    bind = the(found, mounts.BindMount)
+    assert source.slot == bind.slot != ""
+    assert not bind.mapped
     unprivileged = plan(config, facts(euid=1000, rootless=True))
-    assert "PrepareMount" not in names(unprivileged)
+    assert "FindSources" not in names(unprivileged)
     assert the(unprivileged, mounts.BindMount).slot == ""
 
 
@@ -136,29 +144,19 @@ def test_masks_and_read_only_paths_come_after_the_mounts_and_before_the_root_cha
 
 
 def test_mount_call_is_chosen_before_the_fork() -> None:
-    """Then sources are init's to open, and what mount(2) can't do is refused."""
+    """The host finds sources as ever, and what mount(2) can't do is refused."""
     old = facts(refused_mount_call="mount_setattr")
     linux = {"namespaces": namespaces("user", "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
     config = document(linux=linux, mounts=[{"destination": "/a", "source": "/b", "options": ["bind"]}])
     found = plan(config, old)
     order = names(found)
     assert order.index("UseMountCall") < order.index("Clone")
-    assert "PrepareMount" not in order
-    assert the(found, mounts.BindMount).slot == ""
+    assert the(found, mounts.BindMount).slot == the(found, FindSources).sources[0].slot
     config["mounts"][0]["options"].append("rro")
     with pytest.raises(ConfigError, match="mount_setattr is refused here") as raised:
         plan(config, old)
     assert raised.value.path == "mounts[0].options"
     plan(config)
-
-
-@pytest.mark.parametrize("user", [False, True])
-def test_flags_of_a_source_stay_in_a_user_namespace(user: bool) -> None:
-    linux = {"namespaces": namespaces("mount")}
-    if user:
-        linux = {"namespaces": namespaces("user", "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
-    config = document(linux=linux, mounts=[{"destination": "/a", "source": "/b", "options": ["bind", "nosuid"]}])
-    assert the(plan(config), mounts.BindMount).keep == user
 
 
 USER = {"namespaces": namespaces("user", "mount"), "uidMappings": MAPS, "gidMappings": MAPS}
@@ -178,7 +176,7 @@ def test_a_destination_may_be_a_path_of_the_host_below_the_rootfs() -> None:
 @pytest.mark.parametrize("source", ["/bundle/rootfs/mnt", "/bundle/rootfs/mnt/x", "rootfs", "/bundle/rootfs/mnt/."])
 def test_a_source_that_an_earlier_mount_makes_is_inits_to_open(source: str) -> None:
     found = plan(document(linux=USER, mounts=[A_TMPFS, {"destination": "/b", "source": source, "options": ["bind"]}]))
-    assert "PrepareMount" not in names(found)
+    assert "FindSources" not in names(found)
     bind = the(found, mounts.BindMount)
     assert (bind.slot, bind.place) == ("", source.removeprefix("/bundle/").removeprefix("rootfs").rstrip("/.") or "/")
 
@@ -187,9 +185,9 @@ def test_a_source_that_an_earlier_mount_makes_is_inits_to_open(source: str) -> N
 def test_every_other_source_is_opened_before(source: str) -> None:
     """The mount that makes a thing has to come first; what only looks alike is the host's."""
     bind = {"destination": "/b", "source": source, "options": ["bind"]}
-    assert "PrepareMount" in names(plan(document(linux=USER, mounts=[A_TMPFS, bind])))
+    assert "FindSources" in names(plan(document(linux=USER, mounts=[A_TMPFS, bind])))
     later = {"destination": "/b", "source": "/bundle/rootfs/mnt/x", "options": ["bind"]}
-    assert "PrepareMount" in names(plan(document(linux=USER, mounts=[later, A_TMPFS])))
+    assert "FindSources" in names(plan(document(linux=USER, mounts=[later, A_TMPFS])))
 
 
 def test_the_ids_of_such_a_source_are_mapped_when_its_turn_comes() -> None:

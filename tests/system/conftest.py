@@ -12,6 +12,7 @@ import pytest
 from pyruntime.engine.cache import SYSTEM
 from tests.system import harness, leaks
 from tests.system.harness import Bundle, Runtime
+from tests.system.remounted import remounted  # noqa: F401 - a fixture
 from tests.system.wasm import alive, wasm  # noqa: F401 - fixtures
 
 _CLONE_NEWNS, _MS_REC, _MS_PRIVATE, _MS_SHARED = 0x20000, 1 << 14, 1 << 18, 1 << 20

@@ -50,6 +50,22 @@ def test_denied_unless_a_rule_allows(
     assert all(line.endswith("Operation not permitted") for line in lines), lines
 
 
+def test_a_letter_that_is_no_kind_of_access(rt: Runtime, make: "Callable[..., Bundle]") -> None:
+    """It gives nothing, takes all there is, and the log says so."""
+    bundle = make().sh("(: < /kmsg) 2>&1; (: >> /kmsg) 2>&1; (: < /mem) 2>&1; (: >> /mem) 2>&1 && echo opened")
+    for name, minor in (("kmsg", 11), ("mem", 1)):
+        os.mknod(bundle.rootfs / name, 0o20666, os.makedev(1, minor))
+    bundle.process["capabilities"] = {kind: CAPABILITIES for kind in ("bounding", "effective", "permitted")}
+    kmsg = {"allow": False, "type": "c", "major": 1, "minor": 11, "access": "ra"}
+    memory = {"allow": True, "type": "c", "major": 1, "minor": 1, "access": "wa"}
+    bundle.linux["resources"] = {"devices": [{"allow": True, "type": "c", "access": "w"}, kmsg, memory]}
+    result = rt.run(bundle)
+    refused = [line.endswith("Operation not permitted") for line in result.out.splitlines()[:4]]
+    assert refused in ([True, True, True], [True, True, True, False]), result  # the kernel may have no such device
+    assert 'devices[1].access: "a": no such kind of access; the rule denies all of them' in result.err.replace("\\", "")
+    assert 'devices[2].access: "a": no such kind of access; ignored' in result.err.replace("\\", "")
+
+
 def test_a_rule_gives_what_it_names_and_no_more(rt: Runtime, make: "Callable[..., Bundle]") -> None:
     """A node outside of what every container gets, for reading alone."""
     bundle = make().sh("(: < /kmsg) 2>&1 && echo opened; (: >> /kmsg) 2>&1; (: < /mem) 2>&1")

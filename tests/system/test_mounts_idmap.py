@@ -12,6 +12,7 @@ import pytest
 
 from tests.system import harness
 from tests.system.harness import Bundle, Runtime, mount, new_id
+from tests.system.remounted import Remounted
 
 MADE = "stat -c %u:%g /mnt/file; echo x > /mnt/made; stat -c %u:%g /mnt/made"
 
@@ -185,6 +186,23 @@ def test_killed_while_mapping(rt: Runtime, bundle: Bundle, source: Path) -> None
         )
         rt("delete", "--force", name)
     harness.wait_until(lambda: not rt.containers(), "no state is left")
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_flags_of_the_source_are_locked_in_a_user_namespace(
+    rt: Runtime, bundle: Bundle, remounted: Remounted, user: bool
+) -> None:
+    """As without a map: the copy that is mapped is init's."""
+    source = remounted("ro,nodev")
+    (bundle.config["mounts"]).append({**mount("/mnt", "bind", ["bind", "nosuid"], str(source)), **own(100000)})
+    bundle.config["mounts"].append({**mount("/rw", "bind", ["bind", "rw"], str(source)), **own(100000)})
+    bundle.sh("grep -c ' /mnt .*ro,nosuid,nodev' /proc/self/mounts")
+    if user:
+        bundle.user_namespace()
+        assert f"mounts[8].options: cannot clear locked flags of {source} (ro): " in rt.run(bundle).err
+        bundle.config["mounts"].pop()
+    result = rt.run(bundle)
+    assert result.out == ("1\n" if user else "0\n"), result
 
 
 @pytest.mark.parametrize("user", [False, True])

@@ -2,6 +2,7 @@
 
 import posix as os
 
+from pyruntime.cgroup.devices import unknown_letters
 from pyruntime.cli.context import Context
 from pyruntime.cli.walking import interruptible, terminals, tracer, window
 from pyruntime.config.load import load_config
@@ -163,6 +164,8 @@ def plan(config: Config, request: Request, facts: host.Facts) -> "tuple[list[Ste
     warnings = identity.warnings(config.process) if config.process else []
     if config.linux.personality is not None and config.linux.personality.flags:
         warnings.append("linux.personality.flags: no flag is known to the spec or the kernel; they have no effect")
+    devices = config.linux.resources.devices if config.linux.resources else []
+    warnings += [f"{path}: {text}" for path, text in unknown_letters(devices)]
     profile, more = seccomp.compiled(config.linux.seccomp, facts)
     return life.create(config, request, facts, profile), [*warnings, *more]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from pyruntime.cgroup.devices import unknown_letters
 from pyruntime.config.checks import quoted
 from pyruntime.config.process import Process
 from pyruntime.config.spec import Config
@@ -55,6 +56,8 @@ def _namespaces(config: Config) -> "Iterator[Finding]":
 
 def _limits(config: Config) -> "Iterator[Finding]":
     resources = config.linux.resources
+    for where, problem in unknown_letters(resources.devices) if resources else ():
+        yield finding.warning(where, problem)
     memory = resources.memory if resources else None
     if memory is None:
         return

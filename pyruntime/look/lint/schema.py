@@ -25,12 +25,15 @@ _FOREIGN = {  # words of engines and of Kubernetes for what the spec calls other
 
 def read(document: "dict[str, object]") -> "list[Finding]":
     """What is wrong with the keys and the single values of a configuration."""
-    return list(_record(Config, document, ""))
+    found = {(each.path, each.problem): each for each in _record(Config, document, "")}
+    return list(found.values())
 
 
 def _record(kind: "type[Record]", value: "dict[str, object]", path: str) -> "Iterator[Finding]":
     prefix = f"{path}." if path else ""
-    for key, item in value.items():
+    once, told = _once(kind, value, prefix)
+    yield from told
+    for key, item in once.items():
         field = kind._fields.get(key)
         if field is None:
             field = kind.folded(key)
@@ -40,6 +43,19 @@ def _record(kind: "type[Record]", value: "dict[str, object]", path: str) -> "Ite
     for field in kind._needed:
         if value.get(field.key) is None and not _misspelt(kind, field.key, value):
             yield from _asked(lambda field=field: field.absent(prefix + field.key))
+
+
+def _once(kind: "type[Record]", value: "dict[str, object]", prefix: str) -> "tuple[dict[str, object], list[Finding]]":
+    """The object with each key once, and what is to be said of those that were there in upper and lower case."""
+    try:
+        once = kind.once(value, prefix)
+    except ConfigError as error:
+        return value, [finding.error(error.path, error.text.removeprefix(f"{error.path}: "))]
+    return once, [
+        finding.warning(prefix + key, f"joined with {prefix}{first}, as runc does; others take one of the two")
+        for first, *others in kind.spellings(value)
+        for key in others
+    ]
 
 
 def _misspelt(kind: "type[Record]", key: str, value: "dict[str, object]") -> bool:
@@ -100,9 +116,7 @@ def _unknown(kind: "type[Record]", key: str, path: str, among: "dict[str, object
 def _folded(right: str, key: str, path: str, among: "dict[str, object]") -> "Iterator[Finding]":
     """A key in other upper and lower case, which is in force as it is with runc."""
     meant = _joined(path, right)
-    if among.get(right) is not None and among[key] is not None:
-        yield finding.error(_joined(path, key), f"is there twice, in upper and lower case; keep {meant}")
-    else:
+    if among.get(right) is None or among[key] is None:  # else that is said of both
         where = _joined(path, key)
         yield finding.warning(where, f"in force here and with runc, others may ignore it; did you mean {meant}?")
 

@@ -74,12 +74,41 @@ TABLE = {
         "2 openat",
     ),
     "PrepareMount": Why(
-        "Inside its user namespace init may be an id that can't even reach the source (a home directory with mode "
-        "0700). The host's side opens it and passes the descriptor on.",
+        "The ids of this source are to be mapped, which the host's side may do, and only on a copy that is attached "
+        "nowhere. It makes one and leaves it to init.",
         "open_tree(OPEN_TREE_CLONE)",
         (("ENOENT", "the source doesn't exist on the host"), ("EACCES", "the source isn't yours to reach")),
         "ls -l /proc/PID/fd, while init is being set up",
         "2 open_tree",
+    ),
+    "OfferRoot": Why(
+        "Bind sources are found by the host's side, and taken from the mounts of the container's user namespace. This "
+        "descriptor is where the host's side starts to look.",
+        "openat(O_PATH)",
+        (("EMFILE", "the caller's limit of open descriptors is reached"),),
+        "ls -l /proc/PID/fd, while init is being set up",
+        "7 mount_namespaces",
+        ("Unshare",),
+    ),
+    "FindSources": Why(
+        "Inside its user namespace init may be an id that can't even reach the source (a home directory with mode "
+        "0700). The host's side finds it, in init's mount namespace: there the kernel has locked what the host took "
+        "from a mount (ro, nosuid, nodev, noexec, the kind of access times) and what the mounts below cover. A copy "
+        "of the host's own mount has no locks, and who has CAP_SYS_ADMIN in the container could take all that back.",
+        "openat2(O_PATH, RESOLVE_IN_ROOT)",
+        (("ENOENT", "the source doesn't exist on the host"), ("EACCES", "the source isn't yours to reach")),
+        "ls -l /proc/PID/fd, while init is being set up",
+        "2 openat2, 7 mount_namespaces",
+        ("OfferRoot",),
+    ),
+    "CopySource": Why(
+        "Ids are mapped on a copy that is attached nowhere, and by the host's side. Init makes the copy, so that what "
+        "its user namespace locks stays locked.",
+        "open_tree(OPEN_TREE_CLONE)",
+        (("EINVAL", "bind without rbind, and mounts below the source cover what may not be uncovered"),),
+        _SEE_MOUNTS,
+        "2 open_tree, 7 mount_namespaces",
+        ("FindSources",),
     ),
     "OpenSource": Why(
         "The source is what an earlier mount of this container made, so it is not there before. Init takes a copy, "
@@ -104,14 +133,6 @@ TABLE = {
         _SEE_MOUNTS,
         "8 mount, 2 open_tree, 2 mount_setattr",
         ("BindRoot",),
-    ),
-    "PrepareLink": Why(
-        "As PrepareMount, for a source that may be a symlink: its text is read by the host's side, as init may not be "
-        "able to reach it.",
-        "readlink, open_tree(OPEN_TREE_CLONE)",
-        (("ENOENT", "the source doesn't exist on the host"), ("EACCES", "the source isn't yours to reach")),
-        "readlink SOURCE",
-        "2 readlink, 7 symlink",
     ),
     "CopyLink": Why(
         "A bind mount follows symlinks: what it shows is the file they lead to on the host. With copy-symlink the "

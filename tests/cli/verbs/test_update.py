@@ -28,6 +28,18 @@ def test_a_resources_document(host: Box, source: str) -> None:
     assert saved(host, name)["devices"] == [{"allow": False, "access": "rwm"}]
 
 
+def test_a_part_in_two_cases_is_joined_and_changes_what_it_names(host: Box) -> None:
+    name = host.running()
+    document = {"memory": {"limit": -1}, "Memory": {"Swap": -1}, "CPU": {"Quota": -1}}
+    assert host("update", "-r", "-", name, stdin=json.dumps(document)).stderr == ""
+    found = saved(host, name)
+    assert (found["memory"], found["cpu"]) == ({"limit": -1, "swap": -1}, {"quota": -1})
+    document = {"memory": {"limit": -1}, "Memory": {"Limit": 4096}}
+    done = host("update", "-r", "-", name, stdin=json.dumps(document))
+    assert (done.returncode, "resources.Memory.Limit: is there twice" in done.stderr) == (1, True), done
+    assert saved(host, name) == found
+
+
 def test_flags_and_what_they_leave_alone(host: Box) -> None:
     name = host.running()
     host.ok("update", "--memory", "-1", "--cpu-quota", "-1", name)

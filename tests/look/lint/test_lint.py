@@ -106,6 +106,11 @@ DOUBTS = [
     ({"linux": {"namespaces": []}}, "linux.namespaces", "note: none"),
     ({"linux": {"namespaces": [{"type": "pid"}]}}, "linux.namespaces", "mounted on the host"),
     ({"linux": {"resources": {"memory": {"limit": 512}}}}, "linux.resources.memory.limit", "536870912"),
+    (
+        {"linux": {"resources": {"devices": [{"allow": False, "access": "rwa"}]}}},
+        "linux.resources.devices[0].access",
+        'denies all of them, as "rwm" does',
+    ),
     ({"mounts": [{"destination": "/d", "type": "bind", "source": "/s"}]}, "mounts[0].options", "other runtimes"),
     (
         {"mounts": [{"destination": "/d", "type": "bind", "source": "/s", "options": ["bind", "ro", "rw"]}]},

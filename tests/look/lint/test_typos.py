@@ -214,8 +214,23 @@ def test_a_misspelt_key_that_must_be_there_is_told_once(tmp_path: Path) -> None:
 def test_a_key_in_two_cases_is_an_error(tmp_path: Path) -> None:
     value = sound()
     value["process"]["NONEWPRIVILEGES"] = False
-    told = [item.problem for item in check(tmp_path, value).found if item.path == "process.NONEWPRIVILEGES"]
-    assert told == ["is there twice, in upper and lower case; keep process.noNewPrivileges"]
+    value["linux"]["resources"]["Cpu"] = {"Shares": "many"}
+    found = [(item.path, item.problem) for item in check(tmp_path, value).found if item.level == "error"]
+    twice = "is there twice, in upper and lower case: also as"
+    assert found == [
+        ("process.NONEWPRIVILEGES", f"{twice} process.noNewPrivileges; remove one of them"),
+        ("linux.resources.Cpu.Shares", f"{twice} linux.resources.cpu.shares; remove one of them"),
+        ("linux.resources.Cpu.Shares", 'expected an integer from 0 to 18446744073709551615, got "many"'),
+    ]
+
+
+def test_objects_that_are_joined_are_warned_of(tmp_path: Path) -> None:
+    value = sound()
+    value["linux"]["resources"]["CPU"] = {"Mems": "0"}
+    report = check(tmp_path, value)
+    joined = "joined with linux.resources.cpu, as runc does; others take one of the two"
+    assert ("linux.resources.CPU", joined) in [(item.path, item.problem) for item in report.found]
+    assert {item.level for item in report.found} == {"warning"}
 
 
 @pytest.mark.parametrize("key", ["uid", "gid"])
