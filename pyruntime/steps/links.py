@@ -11,27 +11,48 @@ if TYPE_CHECKING:
     from pyruntime.walk.walker import Walker
 
 _EINVAL = 22
+_S_IFMT, _S_IFLNK = 0o170000, 0o120000
 
 
-def _target(because: str, source: str) -> str:
-    """Where the source leads, "" if it is no symlink. Raises Error that names it."""
+def _target(because: str, source: str, root: int = -1, place: str = "") -> str:
+    """Where the source leads, "" if it is no symlink. Raises Error that names it.
+
+    One that lies in the container's root is `place` there: folders of the rootfs that are links lead nowhere else then.
+    """
     try:
-        return os.readlink(source)
+        return _inside(root, place) if place else os.readlink(source)
     except OSError as error:
         if error.errno == _EINVAL:
             return ""
         raise Error(f"{because}.source {source}: {reason(error)}") from None
 
 
+def _inside(root: int, place: str) -> str:
+    fd = paths.open_in_root(root, place, paths.O_PATH | os.O_NOFOLLOW)
+    try:
+        return os.readlink("", dir_fd=fd) if os.fstat(fd).st_mode & _S_IFMT == _S_IFLNK else ""
+    finally:
+        os.close(fd)
+
+
 class PrepareLink(PrepareMount):
     """Read the symlink with the host's rights, or open what is none."""
 
     def run(self, walker: "Walker") -> None:
-        target = _target(self.because, self.source)
+        target = self._target()
         if target:
             walker.texts[self.slot] = target
         else:
             super().run(walker)
+
+    def _target(self) -> str:
+        if not self.place:
+            return _target(self.because, self.source)
+        root = os.open(self.source.removesuffix(self.place), paths.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return _target(self.because, self.source, root, self.place)
+        finally:
+            os.close(root)
 
 
 class CopyLink(BindMount):
@@ -41,11 +62,13 @@ class CopyLink(BindMount):
         return super().describe() + "; if that is a symlink, make one with the same text"
 
     def run(self, walker: "Walker") -> None:
-        target = walker.texts.pop(self.slot, "") if self.slot else _target(self.because, self.source)
+        root = walker.fds["root"]
+        read = "" if self.slot else _target(self.because, self.source, root, self.place)
+        target = walker.texts.pop(self.slot, read)
         if not target:
             super().run(walker)
             return
-        parent, name = paths.make_parent(walker.fds["root"], self.destination)
+        parent, name = paths.make_parent(root, self.destination)
         try:
             os.symlink(target, name, dir_fd=parent)
         except FileExistsError:
