@@ -73,7 +73,7 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         *_resctrl(config, request, facts, made=True),
         *_net_devices(config),
         *rootfs.tree(config, request, facts, cgroup),
-        *devices.nodes(config, facts),
+        *devices.nodes(config, facts, request.bundle),
         *limits.apply(config, facts, cgroup, request.systemd),
         *stdio.pidfd(request, "standard"),
         *hooks.runtime(config, request),
