@@ -205,6 +205,15 @@ def reset_signals() -> None:
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
+def is_child(pid: int) -> bool:
+    """Whether the kernel knows this process as a child of ours, running or ended; it is not reaped."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
 def exit_status(status: int) -> int:
     """A wait status as a shell shows it: the exit code, or 128 plus the signal."""
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
