@@ -60,8 +60,8 @@ class Context:
     def take_folder_for_bundle(self) -> None:
         """Take `run FOLDER` for `run --bundle FOLDER NAME` where FOLDER holds a config.json; NAME is its last part.
 
-        An id that lies beside a config.json stays one, as callers of runc mean it. Raises UsageError for what is a
-        folder and neither.
+        An id that lies beside a config.json stays one, as callers of runc mean it. Raises UsageError for what is
+        neither.
         """
         folder = self.arguments[0]
         if not folder or self.options.given("bundle") or self.options.given("config"):
@@ -70,8 +70,8 @@ class Context:
         if (no_id or not _is_there("config.json")) and _is_there(f"{folder}/config.json"):
             self.folder = folder
             self.arguments = [absolute(folder).rpartition("/")[2], *self.arguments[1:]]
-        elif no_id and _is_there(folder):
-            why = "nor is it a bundle, for want of a config.json in it; make one: pyruntime spec --bundle DIR"
+        elif no_id:
+            why = "letters, digits and _ + - . are allowed, and a folder if it is a bundle, with a config.json in it"
             raise UsageError(f"invalid container ID format: {folder[:64]!a}: {why}")
 
     @property

@@ -460,7 +460,7 @@ def test_run_takes_a_folder_for_the_bundle(rt: Runtime, make: "Callable[..., Bun
     for place in (folder / "rootfs", "."):
         said = rt("run", place, cwd=folder / "rootfs").err
         assert "invalid container ID format" in said
-        assert "nor is it a bundle" in said
+        assert "a folder if it is a bundle" in said
     assert rt("create", folder).rc == 0
     assert "already exists" in rt("run", folder).err
     rt("delete", "--force", folder.name)
