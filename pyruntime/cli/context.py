@@ -61,14 +61,19 @@ class Context:
     def take_folder_for_bundle(self) -> None:
         """Take `run FOLDER` for `run --bundle FOLDER NAME` where FOLDER holds a config.json; NAME is its last part.
 
-        An id that lies beside a config.json stays one, as callers of runc mean it.
+        An id that lies beside a config.json stays one, as callers of runc mean it. Raises UsageError for what is
+        neither.
         """
         folder = self.arguments[0]
         if not folder or self.options.given("bundle") or self.options.given("config"):
             return
-        if ("/" in folder or not _is_there("config.json")) and _is_there(f"{folder}/config.json"):
+        no_id = "/" in folder or folder in (".", "..")
+        if (no_id or not _is_there("config.json")) and _is_there(f"{folder}/config.json"):
             self.folder = folder
             self.arguments = [absolute(folder).rpartition("/")[2], *self.arguments[1:]]
+        elif no_id:
+            why = "letters, digits and _ + - . are allowed, and a folder if it is a bundle, with a config.json in it"
+            raise UsageError(f"invalid container ID format: {folder[:64]!a}: {why}")
 
     @property
     def rootless(self) -> "bool | None":
@@ -88,14 +93,14 @@ class Context:
 
     def ids(self) -> "list[str]":
         """The ids below the state root, sorted. A default root that is not there holds none. Raises Error."""
-        from pyruntime.state.store import names
+        from pyruntime.state.store import names, not_ours
 
         try:
             return names(self.root)
         except OSError as error:
             if isinstance(error, FileNotFoundError) and not self.globals.given("root"):
                 return []
-            raise Error(f"--root: cannot list the containers: {explain_oserror(error)}") from None
+            raise Error(f"--root: cannot list the containers: {explain_oserror(error)}{not_ours(error)}") from None
 
     def load(self, lock: bool = False) -> "Container":
         """The container named by the first argument. Raises StateError."""

@@ -105,18 +105,27 @@ def prepare(selection: "Selection", limits: Limits, place: str = "", demanded: "
     take the program.
     """
     selection.digest = digest(selection.wasm)
-    cache, reasons = _cache(place), []
+    cache = _cache(place)
+    reasons: "list[str]" = []
+    absent: "list[str]" = []
     try:
         for name in _names(selection.engine or _only(selection.wasm)):
             try:
                 engine = _made(name)
                 _demand(engine, selection, demanded)
                 return _prepared(engine, selection, limits, cache)
+            except Absent as error:
+                if reasons:
+                    absent.append(name)
+                else:
+                    reasons.append(error.text.removeprefix(": "))
             except Unsupported as error:
                 reasons.append(error.text.removeprefix(": "))
     finally:
         if cache:
             cache.close()
+    if absent:  # how to get one is enough
+        reasons.append(f"absent as well: {', '.join(absent)} (why: pyruntime wasm engines)")
     raise Unsupported(selection.because, "; ".join(reasons))
 
 
@@ -130,6 +139,10 @@ def _only(wasm: bytes) -> str:
         return "wasmedge" if has_import(wasm, _SOCKET) else ""
     except Error:
         return ""  # an engine will say what is wrong with it
+
+
+class Absent(Unsupported):
+    """An engine that this host does not have."""
 
 
 def _names(asked: str) -> "Iterator[str]":
@@ -147,7 +160,7 @@ def _made(name: str) -> "Engine":
     try:
         return make(name)
     except Error as error:
-        raise Unsupported("", error.text) from None
+        raise Absent("", error.text) from None
 
 
 def load(selection: "Selection", limits: "Limits | None" = None) -> "Module":
@@ -167,7 +180,7 @@ def _prepared(engine: "Engine", selection: "Selection", limits: Limits, cache: "
     try:
         key = key_of(selection.digest, engine, limits)
     except Error as error:
-        raise Unsupported("", error.text) from None
+        raise Absent("", error.text) from None
     if not key:
         return Prepared(engine, selection, limits, -1, False)
     found = cache.find(key) if cache else None

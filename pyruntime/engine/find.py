@@ -32,9 +32,16 @@ def find_package(name: str, kind: str = "engine") -> tuple[str, str]:
             if not refused:
                 return place, _version(place, name)
     if refused:
-        raise Error(f"{kind} {name}: {refused}; install it as root: pip install {name}")
+        raise Error(f"{kind} {name}: {refused}; install it as root: {installing(name)}")
     looked = ", ".join(place for place in places() if _is_there(place))
-    raise Error(f"{kind} {name}: no Python package {name} in {looked}; install it: pip install {name}")
+    raise Error(f"{kind} {name}: no Python package {name} in {looked}; install it: {installing(name)}")
+
+
+def installing(name: str) -> str:
+    """The command that installs a package for this Python, which may be its distribution's (PEP 668)."""
+    managed = f"{sys.base_prefix}/{sys.platlibdir}/python3.{sys.version_info[1]}/EXTERNALLY-MANAGED"
+    marked = sys.prefix == sys.base_prefix and _is_there(managed)
+    return f"pip install {'--break-system-packages ' if marked else ''}{name}"
 
 
 def load_package(name: str) -> "ModuleType":

@@ -16,10 +16,12 @@ _CLONE_CHILD_CLEARTID = 0x00200000
 _CLONE_CHILD_SETTID = 0x01000000
 _CLONE_INTO_CGROUP = 0x200000000  # Linux 5.7
 _SIGCHLD = 17
+_EPERM, _EINVAL, _ENOSYS = 1, 22, 38
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS = 1, 4, 8
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_GET_TID_ADDRESS = 36, 38, 40
 
+_LARGEST = (1 << 31) - 1  # of a descriptor; what is found at /proc may name another
 _NONE_OF_OURS = 65535  # descriptors are the lowest numbers that are free, and those of the caller are closed first
 
 RLIMITS = {
@@ -54,9 +56,18 @@ def clone3(flags: int, cgroup: "int | None" = None, sibling: bool = False) -> in
 def fork() -> int:
     """fork(2) without a look at /proc, which may be an image's own: os.fork of Python 3.12 counts threads there.
 
-    For a process of one thread. Raises OSError.
+    For a process of one thread, which may be under a container's filter: Docker's forbids clone3 and allows clone(2).
+    Raises OSError.
     """
-    return _clone(0)
+    try:
+        return _clone(0)
+    except OSError as error:
+        if error.errno not in (_EPERM, _ENOSYS):
+            raise
+    tid = _tid_address()
+    flags = _SIGCHLD | (_CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID if tid else 0)
+    # The child's tid is the fourth argument on x86_64, the fifth on aarch64; what the other one is for is not asked.
+    return _forked("clone", flags, 0, 0, tid, tid)
 
 
 def _clone(flags: int, cgroup: "int | None" = None, sibling: bool = False) -> int:
@@ -68,9 +79,13 @@ def _clone(flags: int, cgroup: "int | None" = None, sibling: bool = False) -> in
     if cgroup is not None:
         flags |= _CLONE_INTO_CGROUP
     arguments = _struct.pack("11Q", flags, 0, tid, 0, 0 if sibling else _SIGCHLD, 0, 0, 0, 0, 0, cgroup or 0)
+    return _forked("clone3", arguments, len(arguments))
+
+
+def _forked(call: str, *arguments: "int | bytes") -> int:
     before_fork()
     try:
-        pid = syscall("clone3", arguments, len(arguments))
+        pid = syscall(call, *arguments)
     except OSError:
         after_fork_parent()
         raise
@@ -162,12 +177,12 @@ def close_range(first: int, last: int, mark_only: bool = False) -> None:
     try:
         syscall("close_range", first, last, 4 if mark_only else 0)
     except OSError as error:
-        if error.errno not in (1, 22, 38):  # EPERM: a filter is older than the call; EINVAL, ENOSYS: the kernel is
+        if error.errno not in (_EPERM, _EINVAL, _ENOSYS):  # EPERM: a filter is older than the call; else the kernel
             raise
         if not mark_only:
             os.closerange(first, min(last, _NONE_OF_OURS) + 1)
         for name in filter(str.isdecimal, os.listdir("/proc/self/fd")):
-            if first <= int(name) <= last:
+            if first <= int(name) <= min(last, _LARGEST):
                 _shut(int(name), mark_only)
 
 
@@ -188,6 +203,15 @@ def reset_signals() -> None:
         if number not in (9, 19, 32, 33):  # KILL and STOP can't be set; 32 and 33 belong to the C library
             _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def is_child(pid: int) -> bool:
+    """Whether the kernel knows this process as a child of ours, running or ended; it is not reaped."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def exit_status(status: int) -> int:

@@ -56,6 +56,7 @@ _MACHINES = {
         "bpf": 321, "prlimit64": 302, "sched_setattr": 314, "fstatfs": 138, "mount": 165, "chroot": 161,
         "sched_setaffinity": 203, "setxattr": 188, "memfd_create": 319, "execveat": 322, "seccomp": 317,
         "mmap": 9, "mprotect": 10, "brk": 12, "mremap": 25, "execve": 59, "set_mempolicy": 238,
+        "clone": 56,
     },
     "aarch64": {
         "prctl": 167, "pivot_root": 41, "umount2": 39, "sethostname": 161, "setdomainname": 162, "setns": 268,
@@ -63,6 +64,7 @@ _MACHINES = {
         "bpf": 280, "prlimit64": 261, "sched_setattr": 274, "fstatfs": 44, "mount": 40, "chroot": 51,
         "sched_setaffinity": 122, "setxattr": 5, "memfd_create": 279, "execveat": 281, "seccomp": 277,
         "mmap": 222, "mprotect": 226, "brk": 214, "mremap": 216, "execve": 221, "set_mempolicy": 237,
+        "clone": 220,
     },
 }  # fmt: skip
 _EVERYWHERE = {

@@ -4,6 +4,7 @@ from pyruntime.config.spec import Config
 from pyruntime.host.facts import Facts
 from pyruntime.pathtext import clean
 from pyruntime.plan import mountoptions
+from pyruntime.plan.rootfs import destination
 from pyruntime.steps import devices as steps
 from pyruntime.steps.base import Step
 
@@ -18,9 +19,9 @@ _LINKS = (
 _RULE = "rule: default devices of the spec"
 
 
-def nodes(config: Config, facts: Facts) -> "list[Step]":
+def nodes(config: Config, facts: Facts, bundle: str) -> "list[Step]":
     """The device nodes and links, unless the config brings a /dev of its own as a bind mount."""
-    if config.linux.namespace("mount") is None or _own_dev(config):
+    if config.linux.namespace("mount") is None or _own_dev(config, bundle):
         return []
     bind = facts.in_user_namespace or config.linux.namespace("user") is not None
     taken = {clean(device.path) for device in config.linux.devices}
@@ -47,9 +48,9 @@ def nodes(config: Config, facts: Facts) -> "list[Step]":
     return found
 
 
-def _own_dev(config: Config) -> bool:
+def _own_dev(config: Config, bundle: str) -> bool:
     for index, mount in enumerate(config.mounts):
         options = mountoptions.parse(mount.options, f"mounts[{index}].options", mount.type)
-        if clean(mount.destination) == "/dev" and (options.bind or mount.type == "bind"):
+        if destination(config, bundle, mount) == "/dev" and (options.bind or mount.type == "bind"):
             return True
     return False

@@ -74,7 +74,7 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         *_net_devices(config),
         *rootfs.find(config, request, facts),
         *rootfs.tree(config, request, facts, cgroup),
-        *devices.nodes(config, facts),
+        *devices.nodes(config, facts, request.bundle),
         *limits.apply(config, facts, cgroup, request.systemd),
         *stdio.pidfd(request, "standard"),
         *hooks.runtime(config, request),

@@ -30,6 +30,7 @@ FIFO = "exec.fifo"
 FILES = frozenset((_FILE, "." + _FILE, FIFO, *claim.NAMES, "notify"))  # whatever lies in a directory of ours
 _MAX = 64 << 20
 _SHOWN = 5  # ids in an error
+_EACCES = 13
 
 
 class Container:
@@ -122,7 +123,7 @@ def reserve(root: str, container_id: str) -> Container:
     except FileExistsError:
         raise StateError(_taken(root, container_id)) from None
     except OSError as error:
-        raise Error(f"cannot make the state directory: {explain_oserror(error)}") from None
+        raise Error(f"cannot make the state directory: {explain_oserror(error)}{not_ours(error)}") from None
     try:
         dir_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fchmod(dir_fd, 0o711)
@@ -163,6 +164,11 @@ def _make_root(root: str) -> None:
             raise Error(
                 f"cannot make the state directory: {explain_oserror(error)}; name another one with --root"
             ) from None
+
+
+def not_ours(error: OSError) -> str:
+    """What to do about a state root that is another user's, "" for other errors."""
+    return "; name one of your own with --root, or set XDG_RUNTIME_DIR" if error.errno == _EACCES else ""
 
 
 def open_directory(root: str, container_id: str) -> int:

@@ -14,14 +14,25 @@ _EINVAL = 22
 _S_IFMT, _S_IFLNK = 0o170000, 0o120000
 
 
-def _target(because: str, source: str) -> str:
-    """Where the source leads, "" if it is no symlink. Raises Error that names it."""
+def _target(because: str, source: str, root: int = -1, place: str = "") -> str:
+    """Where the source leads, "" if it is no symlink. Raises Error that names it.
+
+    One that lies in the container's root is `place` there: folders of the rootfs that are links lead nowhere else then.
+    """
     try:
-        return os.readlink(source)
+        return _inside(root, place) if place else os.readlink(source)
     except OSError as error:
         if error.errno == _EINVAL:
             return ""
         raise Error(f"{because}.source {source}: {reason(error)}") from None
+
+
+def _inside(root: int, place: str) -> str:
+    fd = paths.open_in_root(root, place, paths.O_PATH | os.O_NOFOLLOW)
+    try:
+        return os.readlink("", dir_fd=fd) if os.fstat(fd).st_mode & _S_IFMT == _S_IFLNK else ""
+    finally:
+        os.close(fd)
 
 
 class CopyLink(BindMount):
@@ -31,11 +42,12 @@ class CopyLink(BindMount):
         return super().describe() + "; if that is a symlink, make one with the same text"
 
     def run(self, walker: "Walker") -> None:
-        target = self._text(walker) if self.slot else _target(self.because, self.source)
+        root = walker.fds["root"]
+        target = self._text(walker) if self.slot else _target(self.because, self.source, root, self.place)
         if not target:
             super().run(walker)
             return
-        parent, name = paths.make_parent(walker.fds["root"], self.destination)
+        parent, name = paths.make_parent(root, self.destination)
         try:
             os.symlink(target, name, dir_fd=parent)
         except FileExistsError:

@@ -42,6 +42,7 @@ class Clone(Step):
         self.stage = stage
         self.lenient = lenient
         self.moved = moved
+        self.made = 0  # who was forked; the walker's slot is filled by what init says too, or who speaks in its place
 
     def describe(self) -> str:
         what = f"new namespaces {' '.join(self.new)}" if self.new else "no new namespace"
@@ -59,7 +60,7 @@ class Clone(Step):
         shown = process.command_line()
         pid = self._clone(walker, walker.fds.get("cgroup") if self.in_cgroup else None)
         if pid:
-            walker.values["stage_pid" if self.stage else "init_pid"] = pid
+            self.made = walker.values["stage_pid" if self.stage else "init_pid"] = pid
         walker.split(child=pid == 0)
         if not pid:
             process.rename(shown, _NAME)
@@ -77,13 +78,13 @@ class Clone(Step):
             raise of_clone(error, self.describe(), self.new, cgroup) from None
 
     def undo(self, walker: "Walker") -> None:
-        for name in ("stage_pid", "init_pid"):
-            pid = walker.values.pop(name, None)
-            if pid:
-                _end(pid)
+        end(self.made)
 
 
-def _end(pid: int) -> None:
+def end(pid: int) -> None:
+    """Kill and reap a child, if it is one still and nobody has reaped it."""
+    if not pid or not process.is_child(pid):
+        return
     try:
         os.kill(pid, _signal.SIGKILL)
         os.waitpid(pid, 0)

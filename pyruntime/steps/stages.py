@@ -6,6 +6,7 @@ from pyruntime.errors import Error, reason
 from pyruntime.kernel import ns, process
 from pyruntime.kernel.procmount import open_private, write_in
 from pyruntime.steps.base import HOST, Step
+from pyruntime.steps.namespaces import end
 
 _ERANGE = 34
 
@@ -65,6 +66,7 @@ class AdoptInit(Step):
     """Learn init's pid from the stage process and reap that."""
 
     lane = HOST
+    made = 0
 
     def describe(self) -> str:
         return "learn init's pid, reap the stage process"
@@ -72,8 +74,13 @@ class AdoptInit(Step):
     def run(self, walker: "Walker") -> None:
         os.waitpid(walker.values["stage_pid"], 0)
         del walker.values["stage_pid"]
-        while "init_pid" not in walker.values:
+        while not process.is_child(walker.values.get("init_pid", 0)):  # who may trace init can speak in its place
+            walker.values.pop("init_pid", None)
             walker.take(at_once=True)  # killed before it told us, it left an init that waits for us as we would for it
+        self.made = walker.values["init_pid"]
+
+    def undo(self, walker: "Walker") -> None:
+        end(self.made)
 
 
 class BecomeRoot(Step):

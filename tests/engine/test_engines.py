@@ -28,7 +28,7 @@ def test_without_any_engine_the_error_says_how_to_get_one() -> None:
         load(selection())
     assert caught.value.text.startswith("process.args[0]: engine wasmtime: no Python package wasmtime")
     assert "pip install wasmtime" in caught.value.text
-    assert "engine wasmer" in caught.value.text
+    assert caught.value.text.endswith("; absent as well: wasmer, wasmedge, wamr (why: pyruntime wasm engines)")
 
 
 @pytest.mark.usefixtures("no_packages")
@@ -54,7 +54,7 @@ IMPORTING = b"\0asm\1\0\0\0" + b"\1\4\1\x60\0\0" + b"\2\x0f\1\1w\x09sock_open\0\
 def test_a_module_that_imports_wasmedges_sockets_is_for_wasmedge(wasm: bytes, asked: str, tried: "list[str]") -> None:
     with pytest.raises(Unsupported) as caught:
         load(Selection(asked, "/echo.wasm", wasm, "process.args[0]"))
-    assert [name for name in ENGINES if f"engine {name}: " in caught.value.text] == tried
+    assert [name for name in ENGINES if f" {name}" in caught.value.text] == tried
 
 
 @pytest.mark.skipif(sys.version_info[:2] == (3, 10), reason="the one version wasmer's package has code for")

@@ -1,12 +1,13 @@
 """Where engine packages are found, and which are refused."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from pyruntime.engine import find
-from pyruntime.engine.find import find_package, places, untrusted
+from pyruntime.engine.find import find_package, installing, places, untrusted
 from pyruntime.errors import Error
 
 
@@ -34,6 +35,22 @@ def test_no_metadata_no_version(only: Path) -> None:
 def test_an_absent_package_names_the_places_and_the_cure(only: Path) -> None:
     with pytest.raises(Error, match=f"no Python package engine in {only}; install it: pip install engine"):
         find_package("engine")
+
+
+@pytest.mark.parametrize(
+    ("marked", "said"), [(True, "pip install --break-system-packages x"), (False, "pip install x")]
+)
+def test_a_distribution_s_python_takes_a_word_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marked: bool, said: str
+) -> None:
+    folder = tmp_path / sys.platlibdir / f"python3.{sys.version_info[1]}"
+    folder.mkdir(parents=True)
+    if marked:
+        (folder / "EXTERNALLY-MANAGED").touch()
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path))
+    assert installing("x") == "pip install x"  # in an environment of its own
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert installing("x") == said
 
 
 def test_a_link_that_leads_nowhere_is_no_package(only: Path) -> None:

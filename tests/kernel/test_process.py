@@ -66,3 +66,15 @@ def test_descriptors_are_closed_where_the_call_is_not_to_be_had(
         assert [number for number in (900, 905, 906) if Path(f"/proc/self/fd/{number}").exists()] == [906]
     finally:
         os.close(906)
+
+
+def test_a_number_that_no_descriptor_has_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image may have any file at /proc/self/fd."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(1, os.strerror(1))
+
+    monkeypatch.setattr(process, "syscall", refuse)
+    with monkeypatch.context() as inner:
+        inner.setattr(process.os, "listdir", lambda _: [str(1 << 31), "9" * 255])
+        process.close_range(1 << 20, 0xFFFFFFFF)

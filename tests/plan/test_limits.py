@@ -93,8 +93,10 @@ def test_default_devices_come_unless_the_config_has_its_own() -> None:
     assert "/dev/null" not in [node.path for node in made[0].nodes]
 
 
-def test_a_bound_dev_is_left_alone() -> None:
-    found = names(plan(document(mounts=[{"destination": "/dev/", "source": "/dev", "options": ["rbind"]}])))
+@pytest.mark.parametrize("place", ["/dev/", "/bundle/rootfs/dev"])
+def test_a_bound_dev_is_left_alone(place: str) -> None:
+    """By whatever path it is named: its nodes and links would be the host's."""
+    found = names(plan(document(mounts=[{"destination": place, "source": "/dev", "options": ["rbind"]}])))
     assert set(found) & {"MakeDevices", "LinkDevices"} == set()
 
 

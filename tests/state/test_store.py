@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pyruntime.errors import StateError
+from pyruntime.errors import Error, StateError
 from pyruntime.state import store
 from pyruntime.state.store import Container
 
@@ -162,3 +162,13 @@ def test_saving_replaces_whole_files_only(container: Container) -> None:
     container.save()
     assert os.stat(f"{container.path}/state.json").st_ino != before
     assert json.loads(Path(container.path, "state.json").read_text())["id"] == "x"
+
+
+def test_a_root_of_another_user_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, mode: int) -> None:
+        raise PermissionError(13, os.strerror(13), path) if path.endswith("/x") else FileExistsError
+
+    monkeypatch.setattr(store.os, "mkdir", refuse)
+    with pytest.raises(Error) as caught:
+        store.reserve(str(tmp_path), "x")
+    assert caught.value.text.endswith("/x: permission denied; name one of your own with --root, or set XDG_RUNTIME_DIR")

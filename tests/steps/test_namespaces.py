@@ -6,14 +6,17 @@ import time
 
 import pytest
 
+from pyruntime.kernel import process
+from pyruntime.steps.namespaces import Clone
 from pyruntime.steps.stages import AdoptInit
 from pyruntime.walk.channel import PeerGone
 from pyruntime.walk.walker import Walker
 
 
-def staged(told: bool) -> "tuple[Walker, int]":
-    """The command's side of a walk whose stage process has forked an init, and has ended; `told`: not before its word.
+def staged(words: "list[int]") -> "tuple[Walker, int]":
+    """The command's side of a walk whose stage process has forked an init, and has ended.
 
+    `words` are the pids that were named as init before; 0 stands for the right one.
     Returns the other end of a pipe that closes with init.
     """
     walker = Walker([])
@@ -21,13 +24,13 @@ def staged(told: bool) -> "tuple[Walker, int]":
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        init = os.fork()
+        init = process.clone3(0, sibling=True)
         if init == 0:
             time.sleep(60)
             os._exit(0)
-        if told:
-            walker.split(child=True)
-            walker.values["init_pid"] = init
+        walker.split(child=True)
+        for word in words:
+            walker.values["init_pid"] = word or init
             walker.give("init_pid")
             walker.pass_baton(kind=b"N")
         os.write(writer, str(init).encode())
@@ -38,13 +41,14 @@ def staged(told: bool) -> "tuple[Walker, int]":
     return walker, reader
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["told", "killed before it told"])
-def test_a_stage_process_that_is_killed_is_not_waited_for(told: bool) -> None:
-    walker, reader = staged(told)
+@pytest.mark.parametrize("words", [[0], [], [1], [1, -1, 1 << 40, 0]])
+def test_a_stage_process_that_is_killed_is_not_waited_for(words: "list[int]") -> None:
+    """Nor is anybody taken for init, whoever names them, but a child of the command's."""
+    walker, reader = staged(words)
     init = int(os.read(reader, 20))
     signal.alarm(20)
     try:
-        if told:
+        if 0 in words:
             AdoptInit("x").run(walker)
             assert walker.values == {"init_pid": init}
         else:
@@ -54,6 +58,23 @@ def test_a_stage_process_that_is_killed_is_not_waited_for(told: bool) -> None:
     finally:
         signal.alarm(0)
         os.kill(init, signal.SIGKILL)
+        os.waitpid(init, 0)
         os.close(reader)
         assert walker.channel is not None
         walker.channel.close()
+
+
+def test_only_a_child_of_the_command_is_ended() -> None:
+    """Whoever may trace init can speak in its place; what it says of a pid kills nobody."""
+    walker, clone, adopt = Walker([]), Clone("x", [], False, False, stage=True), AdoptInit("x")
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    clone.made, adopt.made = child, 1
+    walker.values = {"init_pid": os.getpid(), "stage_pid": os.getpid()}
+    adopt.undo(walker)
+    clone.undo(walker)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(child, 0)
+    clone.undo(walker)

@@ -456,7 +456,11 @@ def test_run_takes_a_folder_for_the_bundle(rt: Runtime, make: "Callable[..., Bun
     (folder / folder.name).mkdir()
     (folder / folder.name / "config.json").write_text("not this one")
     assert rt("run", folder.name, cwd=folder).out == "ran\n"
-    assert "invalid container ID format" in rt("run", folder / "rootfs").err
+    assert rt("run", ".", cwd=folder).out == "ran\n"
+    for place in (folder / "rootfs", "."):
+        said = rt("run", place, cwd=folder / "rootfs").err
+        assert "invalid container ID format" in said
+        assert "a folder if it is a bundle" in said
     assert rt("create", folder).rc == 0
     assert "already exists" in rt("run", folder).err
     rt("delete", "--force", folder.name)

@@ -515,3 +515,19 @@ def test_a_symlink_is_copied_and_leads_where_it_does_inside(
     result = rt.run(bundle)
     assert (result.rc, result.out) == (1, "")
     assert "/new/link in the rootfs leads to /etc/group" in result.err
+
+
+@pytest.mark.parametrize("user", [False, True], ids=["root", "user namespace"])
+def test_a_symlink_of_the_host_is_not_read_through_the_rootfs(
+    rt: Runtime, make: "Callable[..., Bundle]", tmp_path: Path, user: bool
+) -> None:
+    """A source below the rootfs whose folder is a link of the image's: what it says is looked up inside."""
+    bundle = make("readlink", "/seen")
+    if user:
+        bundle.user_namespace()
+    (tmp_path / "link").symlink_to("/of/the/host")
+    (bundle.rootfs / str(tmp_path)[1:]).mkdir(parents=True)
+    (bundle.rootfs / str(tmp_path)[1:] / "link").symlink_to("/inside")
+    (bundle.rootfs / "folder").symlink_to(tmp_path)
+    bundle.config["mounts"].append(mount("/seen", "bind", ["bind", "copy-symlink"], f"{bundle.rootfs}/folder/link"))
+    assert rt.run(bundle).out == "/inside\n"

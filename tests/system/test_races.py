@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pyruntime.kernel.caps import NUMBERS
+from tests.system import leaks
 from tests.system.harness import RACES, Bundle, Runtime, new_id, wait_until
 
 # In the container, as its root: of every other process it takes what it can get. Before execve that has to be
@@ -222,6 +223,69 @@ def test_nothing_of_the_host_is_read_through_exec(
         assert int(met.split()[1]) > 0, "the spy never met the runtime: the test shows nothing"
     finally:
         assert rt("delete", "--force", name).rc == 0
+
+
+# In the container, with CAP_SYS_PTRACE: it takes the socket by which init talks to the command, and says in init's
+# place that init is another process, and that it has failed, so that the command ends what it takes for its init.
+LIAR = r"""
+import ctypes, os, socket, struct, sys
+libc, victim, me, lied = ctypes.CDLL(None, use_errno=True), sys.argv[1], os.getpid(), 0
+
+def lie(pid):
+    pidfd = libc.syscall(434, pid, 0)
+    for number in range(3, 24):
+        fd = libc.syscall(438, pidfd, number, 0)
+        if fd < 0:
+            continue
+        try:
+            end = socket.socket(fileno=fd)
+            if end.type != socket.SOCK_SEQPACKET:
+                continue
+            for name in ("init_pid", "stage_pid"):
+                end.send(f"N {name}={victim}".encode())
+            end.send(b"F" + struct.pack("I", 1) + b"a lie")
+            return 1
+        except OSError:
+            pass
+    os.close(pidfd)
+    return 0
+
+print("watching", flush=True)
+while not os.path.exists("/tmp/enough"):
+    for pid in os.listdir("/proc"):
+        if pid.isdigit() and int(pid) != me:
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    ours = file.read().startswith(b"pyruntime init")
+            except OSError:
+                continue
+            lied += ours and lie(int(pid))
+print("lied", lied)
+"""
+
+
+@pytest.mark.slow
+def test_who_speaks_in_place_of_exec_s_init_reaches_no_process_of_the_host(
+    rt: Runtime, make: "Callable[..., Bundle]"
+) -> None:
+    victim = subprocess.Popen(["sleep", "300"])
+    bundle, name = make().python(LIAR), new_id()
+    bundle.process["args"].append(str(victim.pid))
+    bundle.process["rlimits"] = []
+    names = [*SOME, "CAP_SYS_PTRACE"]
+    bundle.process["capabilities"] = {kind: names for kind in ("bounding", "effective", "permitted")}
+    started = rt.run(bundle, "--detach", id=name)
+    try:
+        wait_until(lambda: "watching" in started.out, "the liar watches")
+        told = [rt("exec", name, "sleep", "0.01").err for _ in range(RACES)]
+        assert victim.poll() is None
+        assert any("a lie" in text for text in told), "the liar was never heard: the test shows nothing"
+    finally:
+        rt("kill", name, "KILL")  # it does not end before those are reaped that a command was made not to know
+        wait_until(lambda: leaks.reap() or rt.state(name)["status"] == "stopped", "the liar has ended")
+        assert rt("delete", "--force", name).rc == 0
+        victim.kill()
+        victim.wait()
 
 
 # Somebody who shares the folder that is /dev: what the console is made of is replaced as fast as can be.

@@ -51,6 +51,16 @@ def either(request: pytest.FixtureRequest, bundle: Bundle) -> Bundle:
     return bundle
 
 
+@pytest.mark.parametrize("errno", [1, 38])
+def test_a_hook_is_started_under_a_filter_that_knows_clone_only(rt: Runtime, either: Bundle, errno: int) -> None:
+    """Docker's default profile answers clone3 with ENOSYS, others with EPERM; startContainer hooks run below it."""
+    filtered(either, "ALLOW", rule("ERRNO", "clone3", errnoRet=errno))
+    either.config["hooks"] = {"startContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "touch /ran"]}]}
+    either.sh("echo started")
+    assert rt.run(either).out == "started\n"
+    assert (either.rootfs / "ran").exists()
+
+
 def test_a_forbidden_call_gets_its_errno(rt: Runtime, either: Bundle) -> None:
     filtered(either, "ALLOW", rule("ERRNO", "mkdir", "mkdirat", errnoRet=28), rule("ERRNO", "sethostname"))
     either.sh("mkdir /tmp/x; hostname new; grep Seccomp: /proc/self/status")

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 
+from pyruntime.kernel import caps
 from pyruntime.kernel.syscall import syscall
 from pyruntime.look.doctor.verdict import Verdict, fail, ok, warn
 
@@ -18,6 +19,7 @@ _CALLS = {  # call → arguments that no kernel takes, and the Linux version tha
     "mount_setattr": ((_BAD, 0, 0, 0, 0), "5.12"),
 }
 _NEEDED = ("clone3", "pidfd_open")  # without the others there are other ways
+_OF_MOUNTS = ("move_mount", "mount_setattr")  # the kernel itself refuses them to who has no CAP_SYS_ADMIN
 _NAMESPACES = ("mnt", "uts", "ipc", "net", "pid", "user", "cgroup")
 _PROC_SYS = "/proc/sys"
 _OUTSIDE = "let the runtime outside allow it, by its seccomp profile"
@@ -33,7 +35,8 @@ def calls() -> "Iterator[Verdict]":
         yield fail(text, fix) if name in _NEEDED else warn(f"{text}; an older way is taken", fix)
     if not lacking:
         yield ok(f"kernel {release}: {', '.join(_CALLS)}")
-    refused = [name for name, answer in answers.items() if answer == _EPERM and name != "clone3"]
+    own = _OF_MOUNTS if not caps.mask(["CAP_SYS_ADMIN"]) & caps.capget()[0] else ()
+    refused = [name for name, answer in answers.items() if answer == _EPERM and name not in ("clone3", *own)]
     if refused:
         yield warn(f"a filter around us forbids {', '.join(refused)}", _OUTSIDE)
 

@@ -1,12 +1,15 @@
 """The Wasm engines, each asked by loading it."""
 
+import sys
 import time
 from collections.abc import Iterator
 
 from pyruntime.engine import engines
+from pyruntime.engine.find import installing
 from pyruntime.look.doctor.verdict import FAIL, Verdict, fail, ok, warn
 
-_NONE, _FIX = "no Wasm engine runs here", "pip install wasmtime, as root and for /usr/bin/python3"
+_NONE = "no Wasm engine runs here"
+_FIX = f"{sys.executable} -m {installing('wasmtime')}, as root"
 
 
 def optional() -> "Iterator[Verdict]":

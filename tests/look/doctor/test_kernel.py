@@ -45,6 +45,15 @@ def test_calls_that_a_filter_forbids(monkeypatch: pytest.MonkeyPatch) -> None:
     assert levels(kernel.calls()) == [OK, WARN]
 
 
+@pytest.mark.parametrize(("rights", "level"), [((0, 0, 0), [OK]), ((1 << 21, 1 << 21, 0), [OK, WARN])])
+def test_calls_that_the_kernel_refuses_to_ordinary_users(
+    monkeypatch: pytest.MonkeyPatch, rights: "tuple[int, int, int]", level: "list[str]"
+) -> None:
+    answering(monkeypatch, move_mount=EPERM)
+    monkeypatch.setattr(kernel.caps, "capget", lambda: rights)
+    assert levels(kernel.calls()) == level
+
+
 def test_the_calls_are_refused_and_do_nothing() -> None:
     before = os.listdir("/proc/self/fd")
     answers = [kernel._answer(name, arguments) for name, (arguments, _) in kernel._CALLS.items()]
