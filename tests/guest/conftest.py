@@ -3,6 +3,7 @@
 They may do what a host of somebody's would not like: load policies, restart daemons, fill a cgroup.
 """
 
+import os
 from pathlib import Path
 
 import pytest
@@ -20,25 +21,31 @@ HERE = Path(__file__).parent
 MARK = Path("/etc/pyruntime-guest")
 
 
-# Tests of one group share a daemon, or a user's service manager, and run one after the other. The first word counts.
-GROUPS = (
-    ("rootless", "user"), ("cri-containerd-1", "cri 1"), ("cri-containerd-2", "cri 2"), ("cri-o", "cri-o"),
-    ("docker", "docker"), ("podman", "podman"), ("buildah", "podman"), ("containerd", "containerd"),
-    ("nerdctl", "containerd"), ("buildkitd", "containerd"),
+# scripts/test --guest runs three lanes side by side. Tests that share a daemon, or a user's service manager, are in one,
+# by the engine that their file or parameter names; the first word that is found counts.
+LANES = (
+    ("rootless", "1"), ("cri-o", "2"), ("cri-", "3"), ("docker", "2"), ("podman", "2"), ("buildah", "2"),
+    ("containerd", "1"), ("nerdctl", "1"), ("buildkitd", "1"),
 )  # fmt: skip
+_OF_THE_HOST, _OF_ALL_HOSTS = "2", "3"
 
 
-def group(nodeid: str) -> str:
-    """The group of a test, by the engine that its file or its parameter names; of no engine: the host's own."""
-    return next((name for word, name in GROUPS if word in nodeid), "host")
+def lane(path: Path, name: str) -> str:
+    """The lane of a test, by its file and its name with parameters."""
+    if HERE not in path.parents:
+        return _OF_ALL_HOSTS
+    return next((number for word, number in LANES if word in path.name + name), _OF_THE_HOST)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: "list[pytest.Item]") -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.guest)
-            if config.pluginmanager.hasplugin("xdist"):
-                item.add_marker(pytest.mark.xdist_group(group(item.nodeid)))
+    wanted = os.environ.get("PYRUNTIME_TEST_LANE")
+    if wanted:
+        others = [item for item in items if lane(item.path, item.name) != wanted]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
