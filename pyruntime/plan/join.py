@@ -81,7 +81,7 @@ def join(
         *stdio.attach(process, request, on_dev=False),
         *(module.check() if module else []),
         *identity.labels(process, facts, at_once=False),
-        *identity.become(process, facts, "process", False, user, denied, filtered),
+        *identity.become(process, facts, "process", user, denied, filtered),
         *_found(process, facts),
         *seccomp.listened(profile, unprivileged, facts, state_of(container)),
         program.PassDescriptors(
