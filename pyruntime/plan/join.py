@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CONTAINER = "the container's namespaces"
 _UNSEEN = "rule: what a process of the container could trace has nothing of the host"
 _NEEDED = (
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP",
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP",
     "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
 )  # fmt: skip
 
