@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
     from pyruntime.cgroup.values import Write
 
-_EEXIST = 17
+_EEXIST, _EROFS = 17, 30
+_READ_ONLY = (
+    "have the cgroup tree mounted to be written to (in a container by the runtime outside), or go without cgroups by "
+    "--cgroup-manager disabled"
+)
 _DOMAIN_ONLY = ("memory", "io", "hugetlb")  # what a threaded cgroup cannot have (cgroup-v2.rst, "Threads")
 _DELEGATE = "cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n"
 
@@ -58,7 +62,10 @@ def _mkdir(directory: str) -> bool:
     except OSError as error:
         if error.errno == _EEXIST:
             return False
-        raise CgroupError.of(f"linux.cgroupsPath: cannot make the cgroup {directory}", error) from None
+        refused = CgroupError.of(f"linux.cgroupsPath: cannot make the cgroup {directory}", error)
+        if error.errno == _EROFS:
+            refused.text += f"; {_READ_ONLY}"
+        raise refused from None
     return True
 
 

@@ -3,6 +3,7 @@
 from pyruntime.config.process import Capabilities, Process
 from pyruntime.host.facts import Facts
 from pyruntime.kernel.caps import NUMBERS
+from pyruntime.pathtext import clean
 from pyruntime.steps import identity as steps
 from pyruntime.steps import limits
 from pyruntime.steps.base import Step
@@ -61,11 +62,15 @@ def entering(kinds: "list[str]", facts: Facts) -> "list[str]":
     return sorted(kinds, key=lambda kind: (bool(facts.euid) and kind != "user", order.index(kind)))
 
 
+def working_directory(process: Process) -> "list[Step]":
+    """What makes sure of it before the root is read-only."""
+    return [steps.MakeCwd("process.cwd", process.cwd)] if clean(process.cwd) != "/" else []
+
+
 def become(
     process: Process,
     facts: Facts,
     path: str,
-    make_cwd: bool,
     user_namespace: bool,
     groups_denied: bool,
     filtered: "list[Step]",
@@ -83,7 +88,7 @@ def become(
     home = "/" if facts.module is None else ""  # shells want one; a guest gets what it was given and nothing made up
     found += [
         steps.BuildEnvironment(f"{path}.env", process.env, user.uid, home),
-        steps.EnterCwd(f"{path}.cwd", process.cwd, make_cwd),
+        steps.EnterCwd(f"{path}.cwd", process.cwd),
         limits.SetUmask(f"{path}.user.umask", umask),
     ]
     if process.rlimits:  # as late as they can be raised: a small RLIMIT_NOFILE or RLIMIT_AS would stop our own steps
@@ -104,7 +109,7 @@ def become(
             raisable(sets),
         )
     )
-    found.append(steps.EnterCwd(f"{path}.cwd", process.cwd, False, late=True))
+    found.append(steps.EnterCwd(f"{path}.cwd", process.cwd, late=True))
     return found
 
 

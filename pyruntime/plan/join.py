@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CONTAINER = "the container's namespaces"
 _UNSEEN = "rule: what a process of the container could trace has nothing of the host"
 _NEEDED = (
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP",
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP",
     "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
 )  # fmt: skip
 
@@ -81,7 +81,7 @@ def join(
         *stdio.attach(process, request, on_dev=False),
         *(module.check() if module else []),
         *identity.labels(process, facts, at_once=False),
-        *identity.become(process, facts, "process", False, user, denied, filtered),
+        *identity.become(process, facts, "process", user, denied, filtered),
         *_found(process, facts),
         *seccomp.listened(profile, unprivileged, facts, state_of(container)),
         program.PassDescriptors(

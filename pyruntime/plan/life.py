@@ -85,6 +85,7 @@ def create(config: Config, request: Request, facts: Facts, profile: "Profile | N
         *stdio.attach(process, request, on_dev=True),
         *namespaces.names(config),
         *_sysctls(config),
+        *identity.working_directory(process),
         *rootfs.seal(config, request),
         *(module.check() if module else []),
         *identity.labels(process, facts, at_once=False),
@@ -215,7 +216,7 @@ def _become(
     denied = _groups_denied(config, facts)
     told = hooks.state(config, request, "creating")
     filtered = seccomp.early(profile, identity.unprivileged(process, facts), facts, told)
-    return identity.become(process, facts, "process", True, user, denied, filtered)
+    return identity.become(process, facts, "process", user, denied, filtered)
 
 
 def _groups_denied(config: Config, facts: Facts) -> bool:

@@ -14,13 +14,32 @@ _EPERM, _EINVAL, _EACCES = 1, 22, 13
 _PASSWD_MAX = 1 << 20
 
 
+class MakeCwd(Step):
+    """Make the working directory where it is missing, while the root can still be written."""
+
+    def __init__(self, because: str, cwd: str) -> None:
+        super().__init__(because)
+        self.cwd = cwd
+
+    def describe(self) -> str:
+        return f"make the working directory {self.cwd}, if it is missing"
+
+    def run(self, walker: "Walker") -> None:
+        try:
+            os.close(paths.make_directory(walker.fds["root"], self.cwd))
+        except OSError as error:
+            if error.errno == _EACCES:  # `EnterCwd` asks once more, as the user
+                return
+            why = f"{reason(error)}: it is not in the rootfs and can't be made there; make it, or name another"
+            raise Error(f"{self.because} {self.cwd}: {why}") from None
+
+
 class EnterCwd(Step):
     """chdir to the working directory, made if missing; it must lie inside the root."""
 
-    def __init__(self, because: str, cwd: str, make: bool, late: bool = False) -> None:
+    def __init__(self, because: str, cwd: str, late: bool = False) -> None:
         super().__init__(because)
         self.cwd = cwd
-        self.make = make
         self.late = late
 
     def describe(self) -> str:
@@ -30,8 +49,6 @@ class EnterCwd(Step):
         if self.late and not walker.values.pop("cwd_refused", 0):
             return
         try:
-            if self.make and not self.late:
-                os.close(paths.make_directory(walker.fds["root"], self.cwd))
             fd = paths.open_in_root(walker.fds["root"], self.cwd, paths.O_PATH | os.O_DIRECTORY)
             os.fchdir(fd)
             os.close(fd)

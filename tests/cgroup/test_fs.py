@@ -161,6 +161,20 @@ def test_a_failing_create_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "a/b").exists()
 
 
+def test_a_tree_that_is_mounted_read_only_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str, mode: int) -> None:
+        raise OSError(30, os.strerror(30), path)
+
+    monkeypatch.setattr(fs.os, "mkdir", refuse)
+    with pytest.raises(
+        CgroupError, match="read-only file system; have .* or go without cgroups by --cgroup-manager"
+    ) as e:
+        fs.create(str(tmp_path), "/a")
+    assert e.value.errno == 30
+
+
 def test_create_refuses_a_cgroup_in_use(tmp_path: Path) -> None:
     (tmp_path / "box").mkdir()
     (tmp_path / "box/cgroup.procs").write_text("1\n2\n")

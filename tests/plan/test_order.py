@@ -28,6 +28,7 @@ STAGES: "tuple[tuple[str, set[str]], ...]" = (
     ("the console", {"TakePipes", "ReopenNull", "OpenConsole", "SendConsole"}),
     ("names", {"SetHostname", "SetDomainname"}),
     ("sysctls", {"SetSysctls"}),
+    ("the working directory", {"MakeCwd"}),
     ("seals", {"RemountReadonly"}),
     ("the module, as root still", {"CheckModule", "HideCommand"}),
     ("labels, with every right still", {"SetAppArmorProfile", "SetSELinuxLabel"}),
@@ -52,6 +53,7 @@ RANK = {name: rank for rank, (_, members) in enumerate(STAGES) for name in membe
 _HOOK = [{"path": "/bin/hook"}]
 FULL: "dict[str, Any]" = document(
     process={
+        "cwd": "/work",
         "user": {"uid": 1000, "gid": 1000, "additionalGids": [5]},
         "noNewPrivileges": True,
         "capabilities": {"bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"], "effective": ["CAP_KILL"]},

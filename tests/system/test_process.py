@@ -193,6 +193,18 @@ def test_working_directory_is_no_way_out(rt: Runtime, make: "Callable[..., Bundl
         assert "process.cwd" in done.stderr
 
 
+@pytest.mark.parametrize("cwd", ["/app/deep", "/tmp/app"])
+def test_a_missing_working_directory_is_made_below_a_root_that_is_read_only(
+    rt: Runtime, make: "Callable[..., Bundle]", cwd: str
+) -> None:
+    """As with runc: images name folders that they do not bring, and Kubernetes has readOnlyRootFilesystem."""
+    bundle = make("sh", "-c", "pwd; touch here || echo refused")
+    bundle.config["root"]["readonly"] = True
+    bundle.config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["ro"]})
+    bundle.process["cwd"] = cwd
+    assert rt.run(bundle).out == f"{cwd}\nrefused\n"
+
+
 def test_working_directory_of_exec_is_no_way_out(rt: Runtime, make: "Callable[..., Bundle]") -> None:
     name = new_id()
     assert rt.run(make("sleep", "60"), "--detach", id=name).rc == 0

@@ -90,6 +90,7 @@ print("denied", denied)
 print("programs", programs)
 """
 SOME = ["CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_CHOWN"]
+FEW = [name for name in SOME if name != "CAP_DAC_READ_SEARCH"]
 
 
 def spying(rt: Runtime, make: "Callable[..., Bundle]", user: bool) -> "tuple[str, Callable[[], list[str]], Bundle]":
@@ -169,7 +170,7 @@ def held(pid):  # folders that are open, but the root we share, and capabilities
     try:
         with open(f"/proc/{pid}/status") as file:
             for line in file:
-                if line.startswith(("CapEff", "CapBnd")) and int(line[7:], 16) & (1 << 16 | 1 << 17 | 1 << 21):
+                if line.startswith(("CapEff", "CapBnd")) and int(line[7:], 16) & FAR & ~own:
                     found.append(line)
         for number in os.listdir(f"/proc/{pid}/fd"):
             path = f"/proc/{pid}/fd/{number}"
@@ -179,6 +180,10 @@ def held(pid):  # folders that are open, but the root we share, and capabilities
         pass
     return found
 
+# CAP_DAC_READ_SEARCH (by open_by_handle_at(2) all of the file system the rootfs lies on), modules, raw I/O, mounts.
+FAR = 1 << 2 | 1 << 16 | 1 << 17 | 1 << 21
+with open("/proc/self/status") as file:
+    own = next(int(line[7:], 16) for line in file if line.startswith("CapEff"))
 allowed = {what: {"", read(me, what)} for what in told}
 allowed["cmdline"] |= {"pyruntime init", "sleep\0000.01"}  # busybox writes a 1 over the last digit as it reads it
 foreign, met = {}, 0
@@ -200,7 +205,7 @@ print("programs")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", [SOME, [*SOME, "CAP_SYS_PTRACE"]], ids=["few rights", "CAP_SYS_PTRACE"])
+@pytest.mark.parametrize("names", [FEW, [*FEW, "CAP_SYS_PTRACE"]], ids=["few rights", "CAP_SYS_PTRACE"])
 def test_nothing_of_the_host_is_read_through_exec(
     rt: Runtime, make: "Callable[..., Bundle]", names: "list[str]"
 ) -> None:

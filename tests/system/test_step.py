@@ -95,6 +95,12 @@ def test_a_word_leads_to_a_step(step: "Callable[..., Result]") -> None:
     assert "no stop after this one is at a step with 'no such thing'" in out
 
 
+def test_any_number_leads_to_the_end(step: "Callable[..., Result]") -> None:
+    """int() reads 4300 digits at most."""
+    result = step("u " + "9" * 5000)
+    assert (result.rc, "error" in result.err) == (0, False)
+
+
 def test_a_shell_is_brought_where_there_is_none(rt: Runtime, make: "Callable[..., Bundle]", tmp_path: Path) -> None:
     """The rootfs holds one program that is no shell; busybox comes by descriptor, and the shell reads its commands."""
     bundle = make("true")

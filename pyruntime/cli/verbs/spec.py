@@ -44,6 +44,8 @@ def _whole(context: Context, bundle: str, name: str) -> None:
         specparts.limits(found, options)
         specparts.settings(found, options.many("set"))
         specparts.demand_sound(found)
+        if options.given("set"):
+            _warn(context, found)
         return _text(found)
 
     module, made = options.text("wasm"), Made()
@@ -59,6 +61,14 @@ def _whole(context: Context, bundle: str, name: str) -> None:
     except BaseException:  # an interrupt, or no memory, as well: half a bundle is worth nothing
         made.undo()
         raise
+
+
+def _warn(context: Context, document: "Json") -> None:
+    """Tell of keys that --set may have misspelt: `create` has to pass over what it does not know."""
+    from pyruntime.look.lint import schema
+
+    for finding in schema.read(document):
+        context.log.warning(f"spec --set: {finding.path}: {finding.problem}")
 
 
 def _linux(

@@ -32,7 +32,11 @@ def on_wsl() -> bool:
 def mode() -> "Iterator[Verdict]":
     """Where the cgroup v2 tree is."""
     found = tree.read_tree()
-    if found.mode == "unified":
+    if _read_only(found.mount):
+        say = warn if os.geteuid() else fail
+        fix = f"mount -o remount,rw {found.mount}; in a container the runtime outside has to mount it so"
+        yield say(f"cgroup v2 at {found.mount} is mounted read-only: no container gets a cgroup", fix)
+    elif found.mode == "unified":
         yield ok(f"cgroup v2 at {found.mount}")
     elif found.mode == "hybrid":
         yield warn(f"cgroup v2 at {found.mount}, beside v1 hierarchies that keep most controllers", _only_v2())
@@ -40,6 +44,13 @@ def mode() -> "Iterator[Verdict]":
         yield fail("cgroup v1 only", _only_v2())
     else:
         yield fail("no cgroup file system is mounted", "mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+
+
+def _read_only(mount: str) -> bool:
+    try:
+        return bool(mount) and bool(os.statvfs(mount).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def controllers() -> "Iterator[Verdict]":

@@ -164,7 +164,7 @@ def _folded(text: str) -> "list[str]":
 def _aim(where: str, steps: "list[Step]", stop: Stop) -> int:
     """The number of the step to go on to: given as such, or by a word of what it does; 0 if no later one does that."""
     if not where or where.isdecimal():
-        return int(where or len(steps) + 1)
+        return int(where[:9] or len(steps) + 1)  # Python reads 4300 digits at most, and no plan has nine
     later = enumerate(steps[stop.index + 1 : stops(steps)], stop.index + 2)
     return next((number for number, step in later if where in step.describe()), 0)
 

@@ -3,6 +3,15 @@
 from pyruntime.look.why.entry import Why
 
 TABLE = {
+    "MakeCwd": Why(
+        "Images may name a working directory that they do not bring, and engines leave it to the runtime to make it. "
+        "That takes a root that can be written, so it is done before one that is to be read-only is made so.",
+        "openat2(RESOLVE_IN_ROOT), mkdirat",
+        (("EROFS", "the rootfs is on a read-only mount"), ("ENOTDIR", "a file is in the way")),
+        "ls -ld DIRECTORY, in the container",
+        "2 mkdir",
+        ("ChangeRoot",),
+    ),
     "EnterCwd": Why(
         "The working directory is opened below the root and entered by descriptor, and then asked for its name: "
         "one that lies outside would be a way to the host. A second try as the user serves file systems that "

@@ -102,6 +102,16 @@ def test_what_cannot_be_leaves_nothing(box: Box, words: "list[str]", told: str) 
     assert not box.bundle.exists()
 
 
+@pytest.mark.parametrize(
+    ("pair", "told"),
+    [("process.argz=x", "process.argz: unknown key, it has no effect; did you mean process.args?"), ("hostname=x", "")],
+)
+def test_a_misspelt_setting_is_warned_of(box: Box, pair: str, told: str) -> None:
+    shutil.rmtree(box.bundle, ignore_errors=True)
+    result = box("spec", "--set", pair, "-b", str(box.bundle))
+    assert (result.returncode, told in result.stderr, bool(result.stderr)) == (0, True, bool(told))
+
+
 def test_a_rootfs_behind_a_link_is_named_as_it_is(box: Box, tmp_path: Path) -> None:
     """`create` takes no symlink for a root."""
     (tmp_path / "real").mkdir()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,6 +35,16 @@ def test_the_tree(host: Host, mode: str, release: str, level: str, fix: str) -> 
     found = only(cgroups.mode())
     assert (found.level, fix in found.fix, bool(found.fix)) == (level, True, bool(fix))
     assert levels(surroundings.wsl()) == [OK] * (release == WSL)
+
+
+def test_a_tree_that_is_mounted_read_only(host: Host) -> None:
+    """As containers have it, where every start fails for it."""
+    host.tree(tree.Tree("unified", "/proc"))
+    assert only(cgroups.mode()).level == OK
+    flags = os.statvfs("/proc").f_flag | os.ST_RDONLY
+    host.patch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=flags))
+    found = only(cgroups.mode())
+    assert (found.level, "remount,rw /proc" in found.fix) == (WARN if os.geteuid() else FAIL, True)
 
 
 @pytest.mark.parametrize(
