@@ -109,6 +109,8 @@ class Channel:
             self.end.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
+        except ConnectionResetError:  # the end, of a peer that died with words of ours unread
+            return True
         return True
 
     def ended(self) -> bool:

@@ -96,6 +96,10 @@ class Walker:
         if at_once and not self.channel.pending():
             raise PeerGone("the other process has ended")
         kind, values, fds = self.channel.receive()
+        if self.lane == HOST:  # who may trace init can speak in its place: no word of it changes what is known
+            values = {name: value for name, value in values.items() if name not in self.values}
+            for name in set(fds) & set(self.fds):
+                os.close(fds.pop(name))
         self.values.update(values)
         self.fds.update(fds)
         return kind
@@ -217,7 +221,7 @@ class Walker:
         return Error(f"container init {how} during set-up{_remedy(how)}")
 
     def _named(self, text: str, index: int) -> str:
-        step = self.steps[index]
+        step = self.steps[min(index, len(self.steps) - 1)]
         return f"{text} [step {index + 1} of {len(self.steps)}: {type(step).__name__}; {step.because}]"
 
 

@@ -98,3 +98,13 @@ def test_what_was_said_before_the_end_is_still_heard(ends: Ends) -> None:
     one.send(b"B", {"a": 1}, {})
     one.close()
     assert two.receive()[1] == {"a": 1}
+
+
+def test_a_peer_that_died_with_unread_words_is_pending(ends: Ends) -> None:
+    one, two = ends
+    assert not one.pending()
+    one.send(b"B", {"x": 1}, {})
+    two.close()
+    assert one.pending()
+    with pytest.raises(PeerGone):
+        one.receive()

@@ -112,6 +112,25 @@ def test_gifts_travel_with_the_baton(paper: Paper) -> None:
     assert paper.read() == ["init:a", "host:b", str(2**40)]
 
 
+def test_no_word_of_init_changes_what_the_host_knows(paper: Paper) -> None:
+    """Who may trace init can speak in its place, and the host acts on pids and descriptors as root."""
+
+    def lie(walker: Walker) -> None:
+        walker.values["init_pid"] = 1
+        walker.fds["known"] = paper.sink
+        walker.give("init_pid")
+        walker.give("known")
+
+    walker = made(Fork("t"), paper.init("a", lie), paper.host("b"), Leave("t"))
+    walker.fds["known"] = os.dup(0)
+    before, held = walker.fds["known"], len(os.listdir("/proc/self/fd"))
+    walker.walk()
+    assert (walker.values["init_pid"] > 1, walker.fds["known"]) == (True, before)
+    assert len(os.listdir("/proc/self/fd")) == held + 1  # the channel's end
+    os.close(before)
+    assert reap(walker) == 0
+
+
 def test_news_do_not_pass_the_turn(paper: Paper) -> None:
     def tell(walker: Walker) -> None:
         walker.values["early"] = 7
