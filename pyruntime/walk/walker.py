@@ -174,7 +174,8 @@ class Walker:
             error = self._why_gone(error)
         self._undo(done)
         if isinstance(error, Failed):
-            raise StepError(self._named(error.text, error.index), self.steps[error.index]) from None
+            index = min(error.index, len(self.steps) - 1)  # init may lie
+            raise StepError(self._named(error.text, index), self.steps[index]) from None
         if isinstance(error, (Error, OSError)):
             code, step = error.code if isinstance(error, Error) else None, self.steps[self.index]
             raise StepError(self._named(_detail(error, step), self.index), step, code) from None
@@ -221,7 +222,7 @@ class Walker:
         return Error(f"container init {how} during set-up{_remedy(how)}")
 
     def _named(self, text: str, index: int) -> str:
-        step = self.steps[min(index, len(self.steps) - 1)]
+        step = self.steps[index]
         return f"{text} [step {index + 1} of {len(self.steps)}: {type(step).__name__}; {step.because}]"
 
 

@@ -282,3 +282,15 @@ def void(_: object) -> None:
 def test_a_fork_without_a_channel_is_a_bug() -> None:
     with pytest.raises(SystemError):
         Walker([]).split(child=False)
+
+
+def test_a_failure_beyond_the_plan_is_told_for_its_last_step(paper: Paper) -> None:
+    def lie(walker: Walker) -> None:
+        assert walker.channel is not None
+        walker.channel.fail(4000, "it broke")
+        os._exit(1)
+
+    walker = made(Fork("t"), paper.init("a", lie), paper.host("b"), Leave("t"))
+    with pytest.raises(StepError, match=r"it broke \[step 4 of 4") as raised:
+        walker.walk()
+    assert raised.value.step is walker.steps[-1]
