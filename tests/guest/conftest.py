@@ -24,8 +24,8 @@ MARK = Path("/etc/pyruntime-guest")
 # scripts/test --guest runs three lanes side by side. Tests that share a daemon, or a user's service manager, are in
 # one, by the engine that their file or parameter names; the first word that is found counts.
 LANES = (
-    ("rootless", "1"), ("cri-o", "2"), ("cri-", "3"), ("docker", "2"), ("podman", "2"), ("buildah", "2"),
-    ("containerd", "1"), ("nerdctl", "1"), ("buildkitd", "1"),
+    ("rootless", "1"), ("cri-o", "2"), ("cri-", "3"), ("kubelet", "3"), ("docker", "2"), ("podman", "2"),
+    ("buildah", "2"), ("containerd", "1"), ("nerdctl", "1"), ("buildkitd", "1"),
 )  # fmt: skip
 _OF_THE_HOST, _OF_ALL_HOSTS = "2", "3"
 
