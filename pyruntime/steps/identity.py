@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.walk.walker import Walker
 
-_EPERM, _EINVAL, _EACCES = 1, 22, 13
+_EPERM, _EINVAL, _EACCES, _ENOTDIR = 1, 22, 13, 20
 _PASSWD_MAX = 1 << 20
 
 
@@ -28,7 +28,7 @@ class MakeCwd(Step):
         try:
             os.close(paths.make_directory(walker.fds["root"], self.cwd))
         except OSError as error:
-            if error.errno == _EACCES:  # `EnterCwd` asks once more, as the user
+            if error.errno in (_EACCES, _ENOTDIR):  # told by `EnterCwd`, which may ask as the user
                 return
             why = f"{reason(error)}: it is not in the rootfs and can't be made there; make it, or name another"
             raise Error(f"{self.because} {self.cwd}: {why}") from None
