@@ -237,7 +237,7 @@ class StaticPod:
 def left_of(kubelet: Kubelet, uid: str, ids: "list[str]", pids: "list[int]") -> "dict[str, list[str]]":
     """What there still is of a pod, of its sandbox and containers, by kind."""
     words = (uid, uid.replace("-", "_"), *ids)
-    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    mounts = Path("/proc/1/mountinfo").read_text().splitlines()  # where containerd mounts; ours is another namespace
     places = (CGROUPS, Path(kubelet.server.states), Path("/run", kubelet.server.name), kubelet.place, LOGS, LINKS)
     return {
         "processes": [str(pid) for pid in pids if os.path.exists(f"/proc/{pid}")],
