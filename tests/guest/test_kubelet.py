@@ -182,7 +182,7 @@ def test_one_that_runs_once(kubelet: Kubelet) -> None:
 
 def test_a_pod_in_a_user_namespace(kubelet: Kubelet) -> None:
     if not json.loads(kubelet.server.done("info")).get("runtimeHandlers"):
-        pytest.skip("this containerd tells of no handler's features, and a kubelet refuses such a pod then")
+        pytest.skip("this containerd tells of no handler's features, by which a kubelet knows of user namespaces")
     linux = container("linux", NAME, "sh", "-c", f"cat /proc/self/uid_map; {UNTIL_TERM}")
     pod = StaticPod(kubelet, new_id(), linux, container("wasm", WASM, "/wait.wat"), hostUsers=False)
     for each in ("linux", "wasm"):
