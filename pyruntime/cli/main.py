@@ -6,7 +6,7 @@ import sys
 
 from pyruntime.cli.context import Context
 from pyruntime.cli.grammar import CommandLineError, Invocation, Options, parse
-from pyruntime.errors import Error, explain_oserror
+from pyruntime.errors import Error, StepError, explain_oserror
 from pyruntime.report.log import Log
 from pyruntime.version import VERSION
 
@@ -30,7 +30,7 @@ def main(argv: "list[str]") -> int:
     except CommandLineError as error:
         return _usage(argv[0], error)
     if asked.verb is None or asked.help:
-        return _tell(argv[0], asked)
+        return _tell(asked)
     return _carry_out(asked)
 
 
@@ -79,7 +79,8 @@ def _attempt(asked: Invocation, tracing: "Tracing | None" = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Error as error:
-        return _failed(log, context, asked, error.text, error.code, getattr(error, "step", None))
+        step = error.step if isinstance(error, StepError) else None
+        return _failed(log, context, asked, error.text, error.code, step)
     except OSError as error:
         return _failed(log, context, asked, explain_oserror(error), None)
     except (RecursionError, MemoryError) as error:
@@ -168,17 +169,17 @@ def _say(
     log.error(text)
 
 
-def _tell(prog: str, asked: Invocation) -> int:
+def _tell(asked: Invocation) -> int:
     """Help and version, on stdout."""
     if asked.globals.flag("version"):
         from pyruntime.cli.version import text
 
-        return _print(text(_base(prog)))
+        return _print(text(asked.prog))
     from pyruntime.cli.help import app_help, verb_help
 
     if asked.verb is None:
-        return _print(app_help(_base(prog)))
-    _print(verb_help(_base(prog), asked.verb))
+        return _print(app_help(asked.prog))
+    _print(verb_help(asked.prog, asked.verb))
     # Podman takes a `checkpoint --help` that exits with 0 for the promise that checkpointing works.
     return 1 if asked.verb in ("checkpoint", "restore") else 0
 

@@ -19,9 +19,9 @@ def tracer(context: Context, steps: "list[Step]") -> "Callable[[int, Step], None
     """What tells the log of every step ahead of it, if it wants debug lines."""
     if not context.log.debugging:
         return None
-    from pyruntime.cli.debugging import tracer as debugging
+    from pyruntime.cli import debugging
 
-    return debugging(context, steps)
+    return debugging.tracer(context, steps)
 
 
 def terminals(none: bool) -> "tuple[int, ...]":

@@ -35,7 +35,7 @@ class MakeCwd(Step):
 
 
 class EnterCwd(Step):
-    """chdir to the working directory, made if missing; it must lie inside the root."""
+    """chdir to the working directory; it must lie inside the root."""
 
     def __init__(self, because: str, cwd: str, late: bool = False) -> None:
         super().__init__(because)
