@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.system.harness import Bundle, Runtime, new_id
-from tests.system.test_wasm import hello
 from tests.system.users import User, own, private_etc, readable_tree
 from tests.system.wasm import Wasm
+from tests.system.wasm_cache import hello
 
 RUNS = "the program runs"
 Make = Callable[..., Bundle]

@@ -12,8 +12,9 @@ import pytest
 from tests.engine import components
 from tests.engine import test_preview1 as preview1
 from tests.system.harness import ROOT, Bundle, Runtime, new_id, wait_until
-from tests.system.test_wasm import artefacts, cache  # noqa: F401 - a fixture
 from tests.system.wasm import Alive, Make, answers, put
+from tests.system.wasm_cache import artefacts
+from tests.system.wasm_cache import cache as cache
 
 ECHO = (ROOT / "examples/bundles/http-echo/http-echo.wat").read_text()
 HELLO = b"hello from a WebAssembly component\n"
@@ -81,7 +82,7 @@ def test_a_function_by_name(rt: Runtime, make: Make) -> None:
     assert rt.run(bundle).rc == 1
 
 
-def test_a_second_start_finds_it_compiled(rt: Runtime, make: Make, cache: Path) -> None:  # noqa: F811
+def test_a_second_start_finds_it_compiled(rt: Runtime, make: Make, cache: Path) -> None:
     text = components.command("(i32.const 0)")
     assert rt.run(made(make, text)).rc == 0
     (first,) = artefacts(cache)

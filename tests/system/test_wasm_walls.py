@@ -7,7 +7,9 @@ import pytest
 
 from tests.system import leaks
 from tests.system.harness import Bundle, Runtime, mount, new_id
-from tests.system.test_rootless import accounts, binary, user  # noqa: F401 - fixtures
+from tests.system.rootless import accounts as accounts
+from tests.system.rootless import binary as binary
+from tests.system.rootless import user as user
 from tests.system.users import UID, User, own
 from tests.system.wasm import Make, Wasm, put
 from tests.system.wat import CREATE, READ, TRUNCATE, WRITE, Program, told
@@ -238,7 +240,7 @@ def test_a_user_namespace(rt: Runtime, wasm: Wasm) -> None:
 
 
 @pytest.fixture
-def engines(binary: Path) -> None:  # noqa: F811
+def engines(binary: Path) -> None:
     """The checkout's engines beside the copy of the command that users may read."""
     beside, here = binary.parent.parent / ".venv", Path(__file__).resolve().parents[2] / ".venv"
     if here.exists() and not beside.exists():
@@ -246,7 +248,7 @@ def engines(binary: Path) -> None:  # noqa: F811
         (beside / "lib").symlink_to((here / "lib").resolve())
 
 
-def test_a_module_in_an_ordinary_users_container(user: User, make: Make, wasm: Wasm, engines: None) -> None:  # noqa: F811
+def test_a_module_in_an_ordinary_users_container(user: User, make: Make, wasm: Wasm, engines: None) -> None:
     bundle = own(make("sleep", "60"))
     put(bundle, "other.wasm", Program().cat("proc/self/uid_map").exit(8), wasm.engine)
     name = new_id()
@@ -256,13 +258,13 @@ def test_a_module_in_an_ordinary_users_container(user: User, make: Make, wasm: W
     assert user("delete", "--force", name).rc == 0
 
 
-def test_an_ordinary_user(user: User, wasm: Wasm, engines: None) -> None:  # noqa: F811
+def test_an_ordinary_user(user: User, wasm: Wasm, engines: None) -> None:
     bundle = own(wasm(Program().cat("proc/self/uid_map").exit(7)))
     result = user.run(bundle)
     assert (result.rc, result.out.split()) == (7, ["0", str(UID), "1"]), result
 
 
-def test_exec_by_an_ordinary_user(user: User, wasm: Wasm, engines: None) -> None:  # noqa: F811
+def test_exec_by_an_ordinary_user(user: User, wasm: Wasm, engines: None) -> None:
     """Is refused: were the process open to its user, its memory would be open to the guest."""
     bundle = own(wasm(Program().loop()))
     put(bundle, "other.wasm", Program().cat("proc/self/uid_map").exit(8), wasm.engine)
