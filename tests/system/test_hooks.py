@@ -154,7 +154,7 @@ def test_no_hook_hangs_us(rt: Runtime, make: "Callable[..., Bundle]", kind: str,
     bundle.config["annotations"] = {"big": "x" * 200000}
     result = rt.run(bundle)
     assert result.rc == (0 if kind == "poststop" else 1), result
-    assert result.seconds < 3.5
+    assert result.seconds < 20  # what hangs does so for a minute
     assert f"{kind} hook #0: hook ran past specified timeout of 1.0s" in result.err
     assert result.err.count("\n") == 1
 
@@ -164,7 +164,7 @@ def test_hook_that_leaves_a_child_with_the_pipes(rt: Runtime, bundle: Bundle) ->
     bundle.config["hooks"] = {"createRuntime": [hook("sleep 61 & exit 0")]}
     result = rt.run(bundle)
     assert (result.rc, result.err) == (0, "")
-    assert result.seconds < 3
+    assert result.seconds < 20
 
 
 def test_hook_that_reads_nothing(rt: Runtime, bundle: Bundle) -> None:
