@@ -324,10 +324,12 @@ class Nerdctl(Engine):
 
 
 class RootlessNerdctl(Nerdctl):
-    """Over a containerd of the user's own, in a user namespace that RootlessKit makes, where nerdctl looks for it."""
+    """Over a containerd of the user's own, in a user namespace that RootlessKit makes, where nerdctl looks for it.
+
+    Its containers are under nerdctl's profile where root has loaded that: here it has, as nerdctl advises.
+    """
 
     name = "nerdctl, rootless"
-    label = "unconfined"
     # What is root's on the host, /run/containerd above all, is the copy's in there: shims keep their sockets in it.
     script = "rm -f /run/containerd && mkdir /run/containerd && exec containerd --root {0} --state /run/containerd"
 
@@ -339,6 +341,7 @@ class RootlessNerdctl(Nerdctl):
         network = ("--net=slirp4netns", "--mtu=65520", "--disable-host-loopback", "--detach-netns")
         place = ("--state-dir=/run/user/1000/containerd-rootless",)
         script = self.script.format("/home/user/.local/share/containerd-test")
+        done(program("nerdctl"), "apparmor", "load")
         call(*AS_USER, "systemctl", "--user", "stop", "containerd-test")
         done(*USER_UNIT, "--unit=containerd-test", "rootlesskit", *place, *network, *copies, "sh", "-c", script)
         wait_until(lambda: answers(*self.base, "info"), "the user's containerd answers", 60)

@@ -147,11 +147,11 @@ def test_maps_in_the_option(rt: Runtime, bundle: Bundle, source: Path, text: str
 
 
 def test_a_filesystem_without_id_maps(rt: Runtime, bundle: Bundle) -> None:
-    bundle.config["mounts"].append(bind(Path("/sys/kernel"), "idmap"))
+    bundle.config["mounts"].append(bind(Path("/sys/class"), "idmap"))
     bundle.user_namespace()
     result = rt.run(bundle)
     assert result.rc == 1
-    assert "mounts[7]: cannot id-map /sys/kernel: invalid argument; its filesystem does not support" in result.err
+    assert "mounts[7]: cannot id-map /sys/class: invalid argument; its filesystem does not support" in result.err
 
 
 def test_other_users_can_not(rt: Runtime, bundle: Bundle, tmp_path: Path) -> None:
