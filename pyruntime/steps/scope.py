@@ -57,6 +57,7 @@ class StartScope(Step):
         pid = walker.values["stage_pid" if "stage_pid" in walker.values else "init_pid"]
         manager = Manager(self.about.address, self.about.user)
         walker.texts["unit"] = self.unit
+        before = oom_kills(self._above())
         try:
             manager.start(self.unit, [*of_unit(self.unit, self.slice, pid), *self.properties])
         except Taken:
@@ -69,7 +70,20 @@ class StartScope(Step):
         fs.enable_down(self.tree.mount, self.path, self.controllers)
         walker.fds["cgroup"] = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         claim.write(container_of(walker))
-        walker.objects["oom_check"] = lambda: told_of_memory(directory, oom_kills(directory) > 0 or self._why() == _OOM)
+        walker.objects["oom_check"] = lambda: told_of_memory(directory, self._ran_out(directory, before))
+
+    def _above(self) -> str:
+        return self.tree.directory(self.path).rpartition("/")[0]
+
+    def _ran_out(self, directory: str, before: int) -> bool:
+        """Whether the kernel has killed for want of memory in the unit.
+
+        Of a unit that is empty systemd removes the cgroup, and may forget it before it has seen why: what is gone was
+        counted by the slice too, whose count was `before`.
+        """
+        if oom_kills(directory) > 0:
+            return True
+        return not os.access(directory, os.F_OK) and (oom_kills(self._above()) > before or self._why() == _OOM)
 
     def _entered(self, pid: int) -> str:
         """The cgroup that the process is in by now. Raises Error if it is another one than the state tells of."""

@@ -14,7 +14,7 @@ from tests.guest.engines import PROGRAMS, call, done, program
 from tests.guest.guests import PAUSE
 from tests.system.harness import wait_until
 
-# Named as by a kubelet with a slice of its own: one that runs beside these tests ends the pods that it does not know of.
+# Named as by a kubelet with a slice of its own: one that runs beside these tests ends pods that it does not know of.
 _SLICES = ("crictl", "crictl-kubepods", "crictl-kubepods-besteffort", "crictl-kubepods-besteffort-pod1")
 POD_CGROUP = "".join(f"/{name}.slice" for name in _SLICES)
 

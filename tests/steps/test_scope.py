@@ -45,32 +45,53 @@ def test_who_was_not_moved_does_not_run(tmp_path: Path, monkeypatch: "pytest.Mon
         os.close(walker.fds["cgroup"])
 
 
-class Killed(Idle):
-    """A manager whose unit ran out of memory."""
+class Ended(Idle):
+    """A manager whose unit has ended."""
+
+    result = ""
 
     def start(self, *_: object) -> None:
         return
 
     def why(self, _: str) -> str:
-        return "oom-kill"
+        return self.result
 
 
-def test_a_unit_that_ran_out_of_memory_is_told_in_words(tmp_path: Path, monkeypatch: "pytest.MonkeyPatch") -> None:
-    """What the walker puts behind `memory limit too low?` is a text, whoever found out."""
-    monkeypatch.setattr(scope, "Manager", Killed)
+@pytest.mark.parametrize(
+    ("unit", "above", "result", "ran_out"),
+    [
+        ("oom_kill 1\n", "oom_kill 5\n", "", True),
+        ("oom_kill 0\n", "oom_kill 6\n", "oom-kill", False),  # somebody else's: this one is there to ask
+        (None, "oom_kill 5\n", "oom-kill", True),
+        (None, "oom_kill 5\n", "exit-code", False),
+        (None, "oom_kill 6\n", "", True),  # systemd has forgotten it, the slice has not
+    ],
+)
+def test_a_unit_that_ran_out_of_memory(
+    tmp_path: Path, monkeypatch: "pytest.MonkeyPatch", unit: "str | None", above: str, result: str, ran_out: bool
+) -> None:
+    """It may be gone by the time we ask. What the walker puts behind `memory limit too low?` is a text, or none."""
+    monkeypatch.setattr(scope, "Manager", Ended)
+    monkeypatch.setattr(Ended, "result", result)
     monkeypatch.setattr(scope.claim, "write", lambda _: None)
     monkeypatch.setattr(scope.fs, "enable_down", lambda *_: None)
-    monkeypatch.setattr(StartScope, "_entered", lambda *_: str(tmp_path))
+    monkeypatch.setattr(StartScope, "_entered", lambda *_: str(tmp_path / "x.scope"))
     monkeypatch.setattr(scope, "container_of", lambda _: None)
-    (tmp_path / "memory.max").write_text("524288\n")
+    (tmp_path / "x.scope").mkdir()
+    (tmp_path / "memory.events").write_text("oom_kill 5\n")
     about = About("/run/bus", False, 252, "/")
-    step = StartScope("x", "x.scope", "system.slice", "/x", [], about, Tree("unified", str(tmp_path)), [])
+    step = StartScope("x", "x.scope", "system.slice", "/x.scope", [], about, Tree("unified", str(tmp_path)), [])
     walker = Walker([])
     walker.values["init_pid"] = 7
     step.run(walker)
     walker.close_fd("cgroup")
+    if unit is None:
+        (tmp_path / "x.scope").rmdir()
+    else:
+        (tmp_path / "x.scope" / "memory.events").write_text(unit)
+        (tmp_path / "x.scope" / "memory.max").write_text("524288\n")
+    (tmp_path / "memory.events").write_text(above)
     check = walker.objects["oom_check"]
     assert callable(check)
-    assert check().startswith(": memory.max is 512 KiB, starting takes up to ")
-    monkeypatch.setattr(Killed, "why", lambda *_: "exit-code")
-    assert check() == ""
+    remedy = ": memory.max is 512 KiB, starting takes up to " if unit else ": raise linux.resources.memory.limit"
+    assert check().startswith(remedy) if ran_out else check() == ""
