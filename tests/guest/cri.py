@@ -30,6 +30,7 @@ class Server:
     states = "/run/containerd/runc/k8s.io"  # where the runtime's folders are
     handler_of_pods = "pyruntime"  # as `crictl pods` tells it
     seccomp = "0"  # the mode, for a pod that names no profile
+    reasons_of_oom = ("OOMKilled",)
     looks_at_create = False  # whether `crictl create` fails for a program that is not there
 
     def __init__(self, runtime: Path) -> None:
@@ -177,6 +178,7 @@ class Crio(Server):
     states = "/run/pyruntime-crio"
     handler_of_pods = ""
     seccomp = "2"
+    reasons_of_oom = ("OOMKilled", "Error")  # conmon does not always see it, nor over runc
     looks_at_create = True
     config = """
 [crio.image]
