@@ -1,7 +1,7 @@
 """SELinux labels with a policy behind them: selinux.conf, which lets containers touch files of their own label only.
 
-Needs a kernel that was told `security=selinux`, for AppArmor and SELinux exclude each other: scripts/guest up
---append. The policy stays loaded afterwards, no longer enforced: the kernel has no way to unload one.
+Needs a kernel that was told `security=selinux`, for AppArmor and SELinux exclude each other:
+PYRUNTIME_GUEST_KERNEL. The policy stays loaded afterwards, no longer enforced: the kernel has no way to unload one.
 """
 
 import os
@@ -28,7 +28,7 @@ READ = "exec > /tmp/out 2>&1; cat /proc/self/attr/current; for each in own stran
 def policy(ground: Path) -> "Iterator[None]":
     """The policy in force."""
     if "selinux" not in Path("/sys/kernel/security/lsm").read_text().split(","):
-        pytest.skip("needs a guest booted with --append 'security=selinux'")
+        pytest.skip("needs a boot of its own: PYRUNTIME_GUEST_KERNEL=security=selinux scripts/test --guest")
     compiler = shutil.which("checkpolicy")
     if compiler is None:
         pytest.skip("needs checkpolicy")
