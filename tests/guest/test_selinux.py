@@ -1,7 +1,7 @@
 """SELinux labels with a policy behind them: selinux.conf, which lets containers touch files of their own label only.
 
-Needs a kernel that was told `security=selinux`, for AppArmor and SELinux exclude each other:
-PYRUNTIME_GUEST_KERNEL. The policy stays loaded afterwards, no longer enforced: the kernel has no way to unload one.
+Needs a kernel that was told `security=selinux` by PYRUNTIME_GUEST_KERNEL, for AppArmor and SELinux exclude each other.
+The policy stays loaded afterwards, no longer enforced: the kernel has no way to unload one.
 """
 
 import os
