@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.guest.engines import done
-from tests.system.harness import PREFIX, Runtime
+from tests.system.harness import PREFIX, Runtime, emptied
 
 MIB = 1 << 20
 TREE = Path("/sys/fs/cgroup")
@@ -15,12 +15,7 @@ TREE = Path("/sys/fs/cgroup")
 @pytest.fixture
 def rt(launcher: Path, tmp_path: Path) -> "Iterator[Runtime]":
     """pyruntime with --systemd-cgroup; nothing may be left, of state or of units."""
-    runtime = Runtime(launcher, tmp_path / "rt", "--systemd-cgroup")
-    yield runtime
-    left = runtime.containers()
-    for name in left:
-        runtime("delete", "--force", name)
-    assert not left, f"state entries are left behind: {left}"
+    yield from emptied(Runtime(launcher, tmp_path / "rt", "--systemd-cgroup"))
     assert PREFIX not in done("systemctl", "list-units", "--all", "--full", "--plain", "--no-legend", "*.scope")
 
 

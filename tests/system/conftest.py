@@ -11,7 +11,7 @@ import pytest
 
 from pyruntime.engine.cache import SYSTEM
 from tests.system import harness, leaks
-from tests.system.harness import Bundle, Runtime
+from tests.system.harness import Bundle, Runtime, emptied
 from tests.system.remounted import remounted  # noqa: F401 - a fixture
 from tests.system.wasm import alive, wasm  # noqa: F401 - fixtures
 
@@ -108,12 +108,7 @@ def no_leaks(own_mounts: None) -> "Iterator[None]":
 @pytest.fixture
 def rt(launcher: Path, tmp_path: Path) -> "Iterator[Runtime]":
     """pyruntime of this tree; no container may be left under its state root."""
-    runtime = Runtime(launcher, tmp_path / "rt")
-    yield runtime
-    left = runtime.containers()
-    for name in left:
-        runtime("delete", "--force", name)
-    assert not left, f"state entries are left behind: {left}"
+    yield from emptied(Runtime(launcher, tmp_path / "rt"))
 
 
 @pytest.fixture

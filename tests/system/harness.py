@@ -7,9 +7,10 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 BUSYBOX = Path("/bin/busybox")
@@ -23,6 +24,7 @@ APPLETS = [
 CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
 PATIENCE = float(os.environ.get("PYRUNTIME_TEST_PATIENCE", "1"))  # all time limits are multiplied by it
 RACES = int(os.environ.get("PYRUNTIME_RACES", "40"))  # attempts in each test where somebody hostile runs meanwhile
+Kind = TypeVar("Kind", bound="Runtime")
 numbers = count()
 
 
@@ -250,6 +252,15 @@ class Runtime:
     def containers(self) -> "list[str]":
         """The entries below the state root."""
         return sorted(os.listdir(self.root)) if self.root.exists() else []
+
+
+def emptied(runtime: Kind) -> "Iterator[Kind]":
+    """For fixtures: the runtime, under whose state root nothing may be left when the test has ended."""
+    yield runtime
+    left = runtime.containers()
+    for name in left:
+        runtime("delete", "--force", name)
+    assert not left, f"state entries are left behind: {left}"
 
 
 def wait_until(condition: "Any", what: str, seconds: float = 10) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.harness import Bundle, Runtime
+from tests.system.harness import Bundle, Runtime, emptied
 from tests.system.refusing import WAYS, wrapped
 
 MOUNTINFO = "cat /proc/self/mountinfo"
@@ -19,12 +19,7 @@ def way(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def rt(way: str, launcher: Path, tmp_path: Path) -> "Iterator[Runtime]":
     """pyruntime of this tree, under each of the filters."""
-    runtime = Runtime(wrapped(way, launcher, tmp_path), tmp_path / "rt")
-    yield runtime
-    left = runtime.containers()
-    for name in left:
-        runtime("delete", "--force", name)
-    assert not left, f"state entries are left behind: {left}"
+    yield from emptied(Runtime(wrapped(way, launcher, tmp_path), tmp_path / "rt"))
 
 
 @pytest.fixture

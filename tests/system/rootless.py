@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.system import harness, leaks
-from tests.system.harness import Bundle, Result, Runtime, new_id
+from tests.system.harness import Bundle, Result, Runtime, emptied, new_id
 from tests.system.users import UID, Delegated, User, private_etc, readable_tree
 
 Make = Callable[..., Bundle]
@@ -41,7 +41,7 @@ def binary(ground: Path) -> Path:
 @pytest.fixture
 def user(binary: Path, tmp_path: Path) -> "Iterator[User]":
     """Somebody who owns no cgroup."""
-    yield from _checked(User(binary, tmp_path / "user"))
+    yield from emptied(User(binary, tmp_path / "user"))
 
 
 @pytest.fixture
@@ -54,15 +54,7 @@ def delegated() -> "Iterator[Delegated]":
 @pytest.fixture
 def owner(binary: Path, tmp_path: Path, delegated: Delegated) -> "Iterator[User]":
     """Somebody in a cgroup of their own."""
-    yield from _checked(User(binary, tmp_path / "owner", cgroup=delegated.leaf))
-
-
-def _checked(runtime: User) -> "Iterator[User]":
-    yield runtime
-    left = runtime.containers()
-    for name in left:
-        runtime("delete", "--force", name)
-    assert not left, f"state entries are left behind: {left}"
+    yield from emptied(User(binary, tmp_path / "owner", cgroup=delegated.leaf))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.system import leaks
-from tests.system.harness import RACES, Bundle, Runtime, mount, new_id
+from tests.system.harness import RACES, Bundle, Runtime, emptied, mount, new_id
 from tests.system.refusing import wrapped
 
 SWAP = """
@@ -26,12 +26,7 @@ while time.monotonic() < end:
 @pytest.fixture(params=["all calls", "no openat2", "old calls"])
 def rt(request: pytest.FixtureRequest, launcher: Path, tmp_path: Path) -> "Iterator[Runtime]":
     """pyruntime of this tree: as it is, without openat2, and without the new mount API as well."""
-    runtime = Runtime(wrapped(request.param, launcher, tmp_path), tmp_path / "rt")
-    yield runtime
-    left = runtime.containers()
-    for name in left:
-        runtime("delete", "--force", name)
-    assert not left, f"state entries are left behind: {left}"
+    yield from emptied(Runtime(wrapped(request.param, launcher, tmp_path), tmp_path / "rt"))
 
 
 @pytest.fixture
