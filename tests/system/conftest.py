@@ -13,6 +13,7 @@ from pyruntime.engine.cache import SYSTEM
 from tests.system import harness, leaks
 from tests.system.harness import Bundle, Runtime, emptied
 from tests.system.remounted import remounted  # noqa: F401 - a fixture
+from tests.system.users import readable_tree
 from tests.system.wasm import alive, wasm  # noqa: F401 - fixtures
 
 _CLONE_NEWNS, _MS_REC, _MS_PRIVATE, _MS_SHARED = 0x20000, 1 << 14, 1 << 18, 1 << 20
@@ -90,6 +91,14 @@ def tmp_path(ground: Path) -> "Iterator[Path]":
 def busybox(ground: Path) -> Path:
     """A copy of busybox that every rootfs links to."""
     return harness.copy_busybox(ground)
+
+
+@pytest.fixture(scope="session")
+def readable(ground: Path) -> Path:
+    """The launcher of this tree, where every user may read it."""
+    folder = ground / "tree"
+    folder.mkdir()
+    return readable_tree(folder)
 
 
 @pytest.fixture(autouse=True)

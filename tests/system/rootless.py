@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests.system import harness, leaks
 from tests.system.harness import Bundle, Result, Runtime, emptied, new_id
-from tests.system.users import UID, Delegated, User, private_etc, readable_tree
+from tests.system.users import UID, Delegated, User, private_etc
 
 Make = Callable[..., Bundle]
 
@@ -32,10 +31,9 @@ def accounts(own_mounts: None, tmp_path_factory: pytest.TempPathFactory) -> "Ite
     yield from private_etc(tmp_path_factory.mktemp("accounts"))
 
 
-@pytest.fixture(scope="module")
-def binary(ground: Path) -> Path:
-    """The launcher, where every user may read it."""
-    return readable_tree(Path(tempfile.mkdtemp(prefix="tree", dir=ground)))
+@pytest.fixture
+def binary(readable: Path) -> Path:
+    return readable
 
 
 @pytest.fixture

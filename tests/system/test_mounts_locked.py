@@ -12,7 +12,7 @@ import pytest
 from tests.system.harness import Bundle, Result, Runtime, mount
 from tests.system.refusing import wrapped
 from tests.system.remounted import Remounted
-from tests.system.users import User, own, readable_tree
+from tests.system.users import User, own
 
 CALLERS = ("root", "root, by mount(2)", "a user")
 WORDS = {"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "nosymfollow"}
@@ -63,14 +63,6 @@ REFUSED = [  # how the source is mounted, the options, what is locked
     ("noatime", "bind,relatime", ATIMES),
 ]
 RECURSIVE = [("ro", "rbind,rrw"), ("nosuid", "rbind,rsuid"), ("noatime", "rbind,rstrictatime")]
-
-
-@pytest.fixture(scope="module")
-def readable(ground: Path) -> Path:
-    """The launcher, where every user may read it."""
-    folder = ground / "locked-tree"
-    folder.mkdir()
-    return readable_tree(folder)
 
 
 @pytest.fixture(params=CALLERS)

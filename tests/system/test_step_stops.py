@@ -4,14 +4,13 @@ import os
 import pty
 import re
 import select
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.system.harness import Bundle, Runtime, new_id
-from tests.system.users import User, own, private_etc, readable_tree
+from tests.system.users import User, own, private_etc
 from tests.system.wasm import Wasm
 from tests.system.wasm_cache import hello
 
@@ -29,15 +28,9 @@ def account(own_mounts: None, tmp_path_factory: pytest.TempPathFactory) -> "Iter
     yield from private_etc(tmp_path_factory.mktemp("account"))
 
 
-@pytest.fixture(scope="module")
-def everybodys(ground: Path) -> Path:
-    """The launcher, where every user may read it."""
-    return readable_tree(Path(tempfile.mkdtemp(prefix="tree", dir=ground)))
-
-
 @pytest.fixture
-def user(account: None, everybodys: Path, tmp_path: Path) -> User:
-    return User(everybodys, tmp_path / "user")
+def user(account: None, readable: Path, tmp_path: Path) -> User:
+    return User(readable, tmp_path / "user")
 
 
 def quick(make: Make) -> Bundle:
