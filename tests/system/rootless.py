@@ -32,14 +32,9 @@ def accounts(own_mounts: None, tmp_path_factory: pytest.TempPathFactory) -> "Ite
 
 
 @pytest.fixture
-def binary(readable: Path) -> Path:
-    return readable
-
-
-@pytest.fixture
-def user(binary: Path, tmp_path: Path) -> "Iterator[User]":
+def user(readable: Path, tmp_path: Path) -> "Iterator[User]":
     """Somebody who owns no cgroup."""
-    yield from emptied(User(binary, tmp_path / "user"))
+    yield from emptied(User(readable, tmp_path / "user"))
 
 
 @pytest.fixture
@@ -50,9 +45,9 @@ def delegated() -> "Iterator[Delegated]":
 
 
 @pytest.fixture
-def owner(binary: Path, tmp_path: Path, delegated: Delegated) -> "Iterator[User]":
+def owner(readable: Path, tmp_path: Path, delegated: Delegated) -> "Iterator[User]":
     """Somebody in a cgroup of their own."""
-    yield from emptied(User(binary, tmp_path / "owner", cgroup=delegated.leaf))
+    yield from emptied(User(readable, tmp_path / "owner", cgroup=delegated.leaf))
 
 
 @pytest.fixture

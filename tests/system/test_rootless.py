@@ -13,7 +13,6 @@ from tests.system import harness
 from tests.system.harness import new_id
 from tests.system.rootless import Make, live, refused, status
 from tests.system.rootless import accounts as accounts
-from tests.system.rootless import binary as binary
 from tests.system.rootless import delegated as delegated
 from tests.system.rootless import helpers as helpers
 from tests.system.rootless import owner as owner
@@ -138,8 +137,8 @@ def test_maps_that_are_refused(
     refused(user, bundle, *words)
 
 
-def test_a_user_without_a_range(binary: Path, tmp_path: Path, make: Make, helpers: None) -> None:
-    stranger = User(binary, tmp_path / "stranger", uid=STRANGER)
+def test_a_user_without_a_range(readable: Path, tmp_path: Path, make: Make, helpers: None) -> None:
+    stranger = User(readable, tmp_path / "stranger", uid=STRANGER)
     refused(stranger, ranged(make(), STRANGER), "/etc/subgid grants stranger no range", "USER:FIRST:COUNT")
     result = stranger.run(own(make("id", "-u"), STRANGER))
     assert result.out == "0\n", result

@@ -9,7 +9,6 @@ from tests.system import harness, leaks
 from tests.system.harness import Bundle, Runtime, new_id
 from tests.system.rootless import Make, refused
 from tests.system.rootless import accounts as accounts
-from tests.system.rootless import binary as binary
 from tests.system.rootless import delegated as delegated
 from tests.system.rootless import helpers as helpers
 from tests.system.rootless import owner as owner

@@ -10,7 +10,6 @@ from tests.system import harness
 from tests.system.harness import Bundle, Runtime, mount, new_id
 from tests.system.rootless import Make, live, refused
 from tests.system.rootless import accounts as accounts
-from tests.system.rootless import binary as binary
 from tests.system.rootless import delegated as delegated
 from tests.system.rootless import helpers as helpers
 from tests.system.rootless import owner as owner
@@ -129,7 +128,7 @@ def inner_bundle(outer: Bundle, make: Make, *command: str) -> Bundle:
 @pytest.mark.parametrize("manager", ["cgroupfs", "disabled"])
 @pytest.mark.parametrize("who", ["root", "user"])
 def test_a_container_in_a_container(
-    rt: Runtime, user: User, make: Make, binary: Path, helpers: None, who: str, manager: str
+    rt: Runtime, user: User, make: Make, readable: Path, helpers: None, who: str, manager: str
 ) -> None:
     script = (
         f"R='/opt/bin/pyruntime --root /tmp/state --cgroup-manager {manager}'; cd /inner;"
@@ -143,7 +142,7 @@ def test_a_container_in_a_container(
         outer.user_namespace()
     else:
         ranged(outer)
-    host_program(outer, binary)
+    host_program(outer, readable)
     inner = inner_bundle(outer, make, "sleep", "60")
     harness.chown_tree(inner.path, outer.linux["uidMappings"][0]["hostID"])
     result = (rt if who == "root" else user).run(outer, timeout=120)

@@ -8,7 +8,6 @@ import pytest
 from tests.system import leaks
 from tests.system.harness import Bundle, Runtime, mount, new_id
 from tests.system.rootless import accounts as accounts
-from tests.system.rootless import binary as binary
 from tests.system.rootless import user as user
 from tests.system.users import UID, User, own
 from tests.system.wasm import Make, Wasm, put
@@ -240,9 +239,9 @@ def test_a_user_namespace(rt: Runtime, wasm: Wasm) -> None:
 
 
 @pytest.fixture
-def engines(binary: Path) -> None:
+def engines(readable: Path) -> None:
     """The checkout's engines beside the copy of the command that users may read."""
-    beside, here = binary.parent.parent / ".venv", Path(__file__).resolve().parents[2] / ".venv"
+    beside, here = readable.parent.parent / ".venv", Path(__file__).resolve().parents[2] / ".venv"
     if here.exists() and not beside.exists():
         beside.mkdir()
         (beside / "lib").symlink_to((here / "lib").resolve())
